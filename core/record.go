@@ -1,0 +1,51 @@
+package core
+
+// A Kind says what a Record is. Values are stored: add at the end.
+type Kind uint8
+
+const (
+	KindPlacements Kind = 1 + iota // Events
+	KindStart                      // the canvas before the first event, seq 0
+	KindConfig                     // Config holds from here on; takes one seq
+	KindClaim                      // a relay takes over with Epoch
+	KindMarker                     // seq goes on at First after LastOld
+)
+
+// A Record is one entry of the log: what one shard went through in one atomic
+// step. Its boundaries are the same for ever and in every store.
+type Record struct {
+	Kind   Kind
+	Canvas uint64 // random id of the canvas, never 0
+	Epoch  uint32 // the fence
+	Relay  uint64 // who carried it; 0 in the embedded log
+	Shard  ShardID
+	First  uint64 // seq of the first event; 0 for KindStart
+	TimeMS int64  // unix; never falls within a shard
+
+	Events  []Event // KindPlacements, at least one
+	Pixels  []byte  // KindStart: the shard as Board.AppendPacked gives it; nil when all is blank
+	Config  *Config // KindConfig, and KindStart of every shard
+	LastOld uint64  // KindMarker
+}
+
+// An Event is one stored placement. Its seq is the record's First plus its index.
+type Event struct {
+	Offset  uint32
+	Color   uint8
+	Old     uint8 // the colour it replaced
+	User    uint64
+	Request Request
+}
+
+// Last returns the seq of the record's last event.
+func (r *Record) Last() uint64 {
+	switch r.Kind {
+	case KindPlacements:
+		return r.First + uint64(len(r.Events)) - 1
+	default:
+		return r.First
+	}
+}
+
+// Heads is the last seq that somebody holds, per shard.
+type Heads [ShardsMax]uint64
