@@ -74,7 +74,7 @@ type Decoder struct{}
 // Ownership: Decode reads payload and c.Pix and keeps neither. What it appends
 // is bounded by the valid area, and by what the payload really holds.
 func (d *Decoder) Decode(dst []Pixel, coding Coding, param uint8, payload []byte, c Canvas) ([]Pixel, error) {
-	out, err := dst, error(ErrPayloadCoding)
+	out, err := dst, error(errCoding)
 	if coding == CodingRice {
 		out, err = decodeRice(dst, param, payload, c)
 	}

@@ -1,16 +1,13 @@
 package wire
 
-// A codecError says why a batch payload was refused. Name is stable: golden
-// vectors and other implementations use it.
-type codecError struct{ Name, Msg string }
-
-func (e *codecError) Error() string { return "wire: batch payload: " + e.Msg }
-
-// What Decode returns for a payload that an encoder does not make.
+// What Decode returns for a payload that an encoder does not make. Allocated
+// once, because a decoder that allocates per refusal serves an attacker.
 var (
-	ErrPayloadCoding     = &codecError{"coding", "unknown coding"}
-	ErrPayloadParam      = &codecError{"param", "parameter without a meaning for this coding"}
-	ErrPayloadTruncated  = &codecError{"truncated", "ends inside a pixel"}
-	ErrPayloadOutOfRange = &codecError{"out_of_range", "pixel or count beyond the valid area"}
-	ErrPayloadCanonical  = &codecError{"not_canonical", "not what the encoder writes for these pixels"}
+	errCoding  = &Error{Code: OutOfRange, Msg: "batch coding"}
+	errParam   = &Error{Code: OutOfRange, Msg: "batch coding parameter"}
+	errPixel   = &Error{Code: OutOfRange, Msg: "batch pixel beyond the valid area"}
+	errCount   = &Error{Code: OutOfRange, Msg: "batch pixel count"}
+	errWidth   = &Error{Code: OutOfRange, Msg: "batch colour width"}
+	errShort   = &Error{Code: Truncated, Msg: "batch pixel"}
+	errPadding = &Error{Code: BadPadding, Msg: "batch payload"}
 )

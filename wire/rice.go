@@ -88,7 +88,7 @@ func appendRice(dst []byte, c Canvas, px []Pixel, k uint8) []byte {
 
 func decodeRice(dst []Pixel, param uint8, payload []byte, c Canvas) ([]Pixel, error) {
 	if param > maxRiceParam || len(payload) == 0 && param != 0 {
-		return nil, ErrPayloadParam
+		return nil, errParam
 	}
 	if len(payload) == 0 {
 		return dst, nil
@@ -105,27 +105,27 @@ func decodeRice(dst []Pixel, param uint8, payload []byte, c Canvas) ([]Pixel, er
 	for {
 		q, ok := r.unary()
 		if !ok {
-			if q >= 8 {
-				return nil, ErrPayloadCanonical
+			if q >= 8 || len(dst) == first {
+				return nil, errPadding
 			}
 			break
 		}
 		r.fill()
 		tail, ok := r.get(k + width)
 		if !ok {
-			return nil, ErrPayloadTruncated
+			return nil, errShort
 		}
 		index := next + uint64(q)<<k + uint64(tail>>width)
 		if index >= area {
-			return nil, ErrPayloadOutOfRange
+			return nil, errPixel
 		}
 		color := uint8(tail & (1<<width - 1))
 		all |= color
 		dst = append(dst, Pixel{Index: uint32(index), Color: color})
 		next = index + 1
 	}
-	if len(dst) == first || c.Bits == 8 && uint(bits.Len8(all)) != width {
-		return nil, ErrPayloadCanonical
+	if c.Bits == 8 && uint(bits.Len8(all)) != width {
+		return nil, errWidth
 	}
 	return dst, nil
 }

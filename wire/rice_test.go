@@ -40,16 +40,16 @@ func TestDecodeRiceRejects(t *testing.T) {
 		payload []byte
 		want    error
 	}{
-		{"an empty batch with a parameter", four, 1, nil, ErrPayloadParam},
-		{"a parameter no gap needs", four, maxRiceParam + 1, []byte{0}, ErrPayloadParam},
-		{"padding and nothing else", four, 0, []byte{0xff}, ErrPayloadCanonical},
-		{"a whole byte of padding", four, 0, []byte{0b0_0101_111, 0xff}, ErrPayloadCanonical},
-		{"a colour cut short", four, 3, []byte{0b0_011_0001, 0b10_111_011}, ErrPayloadTruncated},
-		{"padding with a zero in it", four, 0, []byte{0b0_0101_110}, ErrPayloadTruncated},
-		{"a pixel behind the last one", four, 4, []byte{0b10_0000_00, 0b01_111111}, ErrPayloadOutOfRange},
-		{"a gap of a million ones", four, 0, append(bytes.Repeat([]byte{0xff}, 125_000), 0), ErrPayloadOutOfRange},
-		{"a width no colour needs", eight, 0, []byte{0b010_0_001_1}, ErrPayloadCanonical},
-		{"a width and no pixel", eight, 0, []byte{0b000_11111}, ErrPayloadCanonical},
+		{"an empty batch with a parameter", four, 1, nil, errParam},
+		{"a parameter no gap needs", four, maxRiceParam + 1, []byte{0}, errParam},
+		{"padding and nothing else", four, 0, []byte{0xff}, errPadding},
+		{"a whole byte of padding", four, 0, []byte{0b0_0101_111, 0xff}, errPadding},
+		{"a colour cut short", four, 3, []byte{0b0_011_0001, 0b10_111_011}, errShort},
+		{"padding with a zero in it", four, 0, []byte{0b0_0101_110}, errShort},
+		{"a pixel behind the last one", four, 4, []byte{0b10_0000_00, 0b01_111111}, errPixel},
+		{"a gap of a million ones", four, 0, append(bytes.Repeat([]byte{0xff}, 125_000), 0), errPixel},
+		{"a width no colour needs", eight, 0, []byte{0b010_0_001_1}, errWidth},
+		{"a width and no pixel", eight, 0, []byte{0b000_11111}, errPadding},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var d Decoder
