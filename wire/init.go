@@ -63,7 +63,9 @@ func (f *fields) allowance() Allowance {
 
 // AppendTo appends a as a message of its own, type 0x4b: another connection of
 // the same user placed.
-func (a Allowance) AppendTo(dst []byte) []byte { return a.appendFields(append(dst, byte(TypeAllowance))) }
+func (a Allowance) AppendTo(dst []byte) []byte {
+	return a.appendFields(append(dst, byte(TypeAllowance)))
+}
 
 // ParseAllowance parses an allowance message.
 func ParseAllowance(msg []byte) (Allowance, error) {
