@@ -120,7 +120,7 @@ func (b *Board) AppendPacked(dst []byte, s ShardID) []byte {
 }
 
 // LoadPacked sets shard s from what AppendPacked gave for the same geometry.
-// src is only read. A wrong length is CodeMalformed and changes nothing.
+// src is only read. A wrong length or padding is CodeMalformed and changes nothing.
 func (b *Board) LoadPacked(s ShardID, src []byte) error {
 	if !b.geo.Has(s) {
 		return NewError(CodeUnknownShard, fmt.Sprintf("shard %d: the canvas of %dx%d has none", s, b.geo.Width, b.geo.Height))
@@ -129,6 +129,9 @@ func (b *Board) LoadPacked(s ShardID, src []byte) error {
 		return NewError(CodeMalformed, fmt.Sprintf("shard %d: %d bytes, want %d", s, len(src), want))
 	}
 	w, h := b.geo.Area(s)
+	if b.geo.Bits == 4 && w*h%2 == 1 && src[len(src)-1]&0x0f != 0 {
+		return NewError(CodeMalformed, fmt.Sprintf("shard %d: the last nibble belongs to no pixel and is not zero", s))
+	}
 	i := 0
 	for y := range h {
 		for x := range w {
@@ -164,9 +167,14 @@ func (b *Board) Clone() *Board {
 func (b *Board) Apply(r *Record) error {
 	switch r.Kind {
 	case KindPlacements:
+		w, h := b.geo.Area(r.Shard)
 		for i := range r.Events {
-			if !b.geo.Has(r.Shard) || r.Events[i].Offset >= ShardPixels {
-				return NewError(CodeMalformed, fmt.Sprintf("shard %d offset %d: not on the canvas", r.Shard, r.Events[i].Offset))
+			e := &r.Events[i]
+			if e.Offset%ShardSide >= uint32(w) || e.Offset/ShardSide >= uint32(h) {
+				return NewError(CodeMalformed, fmt.Sprintf("shard %d offset %d: not on the canvas", r.Shard, e.Offset))
+			}
+			if e.Color>>b.geo.Bits != 0 {
+				return NewError(CodeMalformed, fmt.Sprintf("shard %d offset %d: colour %d does not fit %d bits", r.Shard, e.Offset, e.Color, b.geo.Bits))
 			}
 		}
 		for i := range r.Events {

@@ -82,6 +82,9 @@ func morton(col, row int) ShardID {
 // Area returns how many columns and rows of shard s the canvas fills; both are
 // zero when it does not reach the shard.
 func (g Geometry) Area(s ShardID) (w, h int) {
+	if s >= ShardsMax {
+		return 0, 0
+	}
 	col, row := s.Cell()
 	w = min(ShardSide, g.Width-col*ShardSide)
 	h = min(ShardSide, g.Height-row*ShardSide)
@@ -104,9 +107,6 @@ func (g Geometry) Shards() []ShardID {
 
 // Has reports whether the canvas reaches shard s.
 func (g Geometry) Has(s ShardID) bool {
-	if s >= ShardsMax {
-		return false
-	}
 	w, _ := g.Area(s)
 	return w > 0
 }

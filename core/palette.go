@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // A Color is one entry of a palette; its number is its place in it.
@@ -27,8 +28,8 @@ func (p Palette) Validate() error {
 		return NewError(CodeInvalid, fmt.Sprintf("palette of %d colours: must be 2 to %d", len(p), PaletteMax))
 	}
 	for i, c := range p {
-		if c.Name == "" || len(c.Name) > 40 || c.RGB > 0xffffff {
-			return NewError(CodeInvalid, fmt.Sprintf("palette colour %d: needs a name of 1 to 40 bytes and a value #rrggbb", i))
+		if c.Name == "" || len(c.Name) > 40 || !utf8.ValidString(c.Name) || c.RGB > 0xffffff {
+			return NewError(CodeInvalid, fmt.Sprintf("palette colour %d: needs a name of 1 to 40 bytes of UTF-8 and a value #rrggbb", i))
 		}
 	}
 	return nil
@@ -63,7 +64,10 @@ func ParsePalette(text string) (Palette, error) {
 		}
 		p = append(p, Color{Name: strings.TrimSpace(line[:at]), RGB: rgb})
 	}
-	return p, p.Validate()
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 func scanHex(s string, v *uint32) bool {
