@@ -39,6 +39,7 @@ const ResendWindowMS = 2 * 60 * 1000
 // An Outcome is what became of a Placement. Err is nil when it is stored, and
 // then Seq is its place in the order of its shard.
 type Outcome struct {
+	Shard     ShardID // where the pixel was stored
 	Seq       uint64
 	TimeMS    int64 // unix, as stored
 	Repeated  bool  // the Request was known; Seq is the original one
