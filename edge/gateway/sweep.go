@@ -1,0 +1,133 @@
+package gateway
+
+import (
+	"errors"
+	"time"
+
+	"github.com/gobwas/ws"
+	"golang.org/x/sys/unix"
+)
+
+var errDead = errors.New("gateway: no sign of life")
+
+// times are the Config's durations in milliseconds.
+type times struct {
+	handshake, firstMessage, halfMessage, ping, dead, stuck, close int64
+}
+
+func (c *Config) times() times {
+	return times{
+		handshake: c.HandshakeTimeout.Milliseconds(), firstMessage: c.FirstMessageTimeout.Milliseconds(), halfMessage: c.HalfMessageTimeout.Milliseconds(),
+		ping: c.PingEvery.Milliseconds(), dead: c.DeadAfter.Milliseconds(), stuck: c.StuckAfter.Milliseconds(), close: c.CloseTimeout.Milliseconds(),
+	}
+}
+
+// sweepEvery is how often loops look for what is due: often enough for the
+// shortest time, and for a drained client to go on soon.
+func (t times) sweepEvery() time.Duration {
+	shortest := min(t.handshake, t.firstMessage, t.halfMessage, t.ping, t.dead, t.stuck, t.close)
+	return time.Duration(min(100, max(5, shortest/4))) * time.Millisecond
+}
+
+// refusedMS is how long a connection that will be refused may take to say what it wants.
+const refusedMS = 1000
+
+// sweep looks at every connection of l that is due. It walks from the end, as
+// connections that leave are replaced by later ones.
+func (l *loop) sweep() {
+	l.swept.Store(false)
+	now := l.g.nowMS()
+	l.depth++
+	for i := len(l.due) - 1; i >= 0; i-- {
+		if i >= len(l.due) || l.due[i] > now {
+			continue
+		}
+		c := l.conns[i]
+		if due := c.check(now); c.state != stateClosed {
+			l.due[c.idx] = due
+		}
+	}
+	l.depth--
+	l.flush()
+}
+
+// check acts on what is due for c and returns when to look again.
+func (c *Conn) check(now int64) int64 {
+	t := &c.loop.g.ms
+	switch c.state {
+	case stateHead:
+		due := c.sinceMS + t.handshake
+		if c.refuse != nil {
+			due = min(due, c.sinceMS+refusedMS)
+		}
+		if now >= due {
+			c.refuseWith(&headError{408, "the request head took too long"})
+		}
+		return due
+	case stateOpen:
+		return c.checkOpen(now, t)
+	default:
+		if now >= c.sinceMS+t.close {
+			_ = c.loop.el.Close(c.gc)
+		} else if c.gc.OutboundBuffered() == 0 {
+			_ = unix.Shutdown(c.gc.Fd(), unix.SHUT_WR)
+			return c.sinceMS + t.close
+		}
+		return now
+	}
+}
+
+func (c *Conn) checkOpen(now int64, t *times) int64 {
+	due := c.seenMS + t.dead
+	if now >= due {
+		c.abort(errDead)
+		return now
+	}
+	if !c.pinged {
+		if ping := c.seenMS + t.ping; now < ping {
+			due = ping
+		} else {
+			c.pinged = true
+			c.write(ws.CompiledPing)
+		}
+	}
+	if !c.spoke {
+		first := c.sinceMS + t.firstMessage
+		if now >= first {
+			c.Close(CodeNoHello, "no hello in time")
+			return now
+		}
+		due = min(due, first)
+	}
+	if c.in != nil {
+		half := c.in.sinceMS + t.halfMessage
+		if now >= half {
+			c.Close(codePolicy, "a message took too long")
+			return now
+		}
+		due = min(due, half)
+	}
+	if c.state == stateOpen && (c.want || c.loop.recips[c.idx].flags&flagSlow != 0) {
+		c.checkBacklog(now, t)
+		return now
+	}
+	return due
+}
+
+// checkBacklog notices that a slow client has drained, or that it does not.
+func (c *Conn) checkBacklog(now int64, t *times) {
+	waiting := int64(c.gc.OutboundBuffered())
+	if waiting == 0 {
+		c.loop.recips[c.idx].flags &^= flagSlow
+		if c.want {
+			c.want = false
+			c.loop.callDrained(c)
+		}
+		return
+	}
+	if left := c.written - waiting; left != c.drained {
+		c.drained, c.drainMS = left, now
+	} else if now-c.drainMS >= t.stuck {
+		c.Close(CodeSlow, "reads too slowly")
+	}
+}
