@@ -102,7 +102,7 @@ func TestAWarmCodecDoesNotAllocate(t *testing.T) {
 		px := testPixels(c, 0.01, 6)
 		var e Encoder
 		var d Decoder
-		for _, allowed := range []Codings{AllCodings} {
+		for _, allowed := range []Codings{1 << CodingRice, AllCodings} {
 			var out []byte
 			var coding Coding
 			var param uint8
@@ -124,7 +124,7 @@ func BenchmarkCodec(b *testing.B) {
 	c := testCanvas(512, 512, 0, false, 1)
 	for _, share := range []float64{0.00006, 0.0006, 0.01} {
 		px := testPixels(c, share, 1)
-		for _, coding := range []Coding{CodingRice} {
+		for _, coding := range []Coding{CodingRice, CodingRange} {
 			var e Encoder
 			var d Decoder
 			name := fmt.Sprintf("%s/%d", [...]string{"rice", "range"}[coding], len(px))
@@ -152,5 +152,8 @@ func BenchmarkCodec(b *testing.B) {
 }
 
 func appendAs(e *Encoder, coding Coding, dst []byte, c Canvas, px []Pixel) ([]byte, uint8) {
+	if coding == CodingRange {
+		return e.AppendRange(dst, c, px)
+	}
 	return e.AppendRice(dst, c, px)
 }

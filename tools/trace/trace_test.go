@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"pixelwall/wire"
 )
 
 func small(colors int) *Trace {
@@ -197,4 +199,26 @@ func FuzzRead(f *testing.F) {
 			t.Fatalf("%v\n in %+v\nout %+v", err, tr, again)
 		}
 	})
+}
+
+func TestShardsHoldTheCanvasInSquares(t *testing.T) {
+	for _, colors := range []int{16, 17} {
+		tr := &Trace{Width: 5, Height: 3, Colors: colors, Base: make([]byte, 15)}
+		for i := range tr.Base {
+			tr.Base[i] = byte(i)
+		}
+		s := tr.Shards(2)
+		if len(s.Canvases) != 6 || s.Canvases[2].Width != 1 || s.Canvases[5].Height != 1 {
+			t.Fatalf("%d colours: canvases %+v", colors, s.Canvases)
+		}
+		// Position 9 is (4, 1): the second row of the shard at the right edge.
+		if got := s.Canvases[2].At(1); got != 9 {
+			t.Errorf("%d colours: (4,1) is %d, want 9", colors, got)
+		}
+		split := s.Split([]Event{{0, 3, 1}, {0, 7, 2}, {0, 14, 3}})
+		if !reflect.DeepEqual(split[1], []wire.Pixel{{Index: 1, Color: 1}, {Index: 2, Color: 2}}) ||
+			!reflect.DeepEqual(split[5], []wire.Pixel{{Index: 0, Color: 3}}) {
+			t.Errorf("%d colours: split %v", colors, split)
+		}
+	}
 }
