@@ -1,0 +1,71 @@
+package fanout
+
+import (
+	"sync/atomic"
+
+	"pixelwall/core"
+)
+
+// Heads returns the boundary: the last seq of each shard that went out.
+func (h *Hub) Heads() core.Heads {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return *h.boundary()
+}
+
+func (h *Hub) boundary() *core.Heads {
+	heads := new(core.Heads)
+	for s := range h.shards {
+		heads[s] = h.shards[s].shownSeq
+	}
+	return heads
+}
+
+// Snapshot returns a copy of the canvas at the boundary, or nil before the hub
+// is ready.
+func (h *Hub) Snapshot() *core.Snapshot {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.shown == nil {
+		return nil
+	}
+	snap := &core.Snapshot{Canvas: h.opt.Base.Canvas, Config: *h.Config(), TimeMS: h.opt.NowMS()}
+	snap.Config.Width, snap.Config.Height = h.shown.Geometry().Width, h.shown.Geometry().Height
+	for _, s := range h.shown.Geometry().Shards() {
+		snap.Heads[s] = h.shards[s].shownSeq
+		snap.Times[s] = h.shards[s].headMS
+		snap.Shards[s] = h.shown.AppendPacked(make([]byte, 0, h.shown.Geometry().PackedBytes(s)), s)
+	}
+	return snap
+}
+
+// counters are only ever added to.
+type counters struct {
+	ticks, postponed, events, pixels, batchBytes, encodeNS, catchUps, resyncs atomic.Int64
+}
+
+// Stats is what a hub did since it was made.
+type Stats struct {
+	Ticks      int64 // with something to say
+	Postponed  int64 // because a loop's queue was full
+	Events     int64 // that batches stood for
+	Pixels     int64 // that batches held
+	BatchBytes int64 // WebSocket headers included, each frame once
+	EncodeNS   int64
+	CatchUps   int64 // encoded; a crowd shares one
+	Resyncs    int64 // shards that a client had to fetch
+	RingBytes  int64
+}
+
+// Stats returns the counters.
+func (h *Hub) Stats() Stats {
+	c := &h.stats
+	h.mu.Lock()
+	ring := h.ringBytes
+	h.mu.Unlock()
+	return Stats{
+		Ticks: c.ticks.Load(), Postponed: c.postponed.Load(), Events: c.events.Load(), Pixels: c.pixels.Load(),
+		BatchBytes: c.batchBytes.Load(), EncodeNS: c.encodeNS.Load(), CatchUps: c.catchUps.Load(),
+		Resyncs: c.resyncs.Load(), RingBytes: int64(ring),
+	}
+}

@@ -1,0 +1,138 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"pixelwall/core"
+	"pixelwall/edge/fanout"
+	"pixelwall/edge/gateway"
+	"pixelwall/wire"
+)
+
+// hello introduces a client. Its allowance may lie in another process, so init
+// follows when the greeter knows it; placements need not wait for that.
+func (cl *client) hello(payload []byte) {
+	h, err := wire.ParseHello(payload)
+	switch {
+	case err != nil:
+		cl.malformed(err)
+		return
+	case cl.introduced:
+		cl.refuse(0, core.NewError(core.CodeInvalid, "hello was said before"))
+		return
+	case h.Version != wire.Version:
+		cl.refuse(0, core.NewError(core.CodeInvalid, fmt.Sprintf("protocol version %d: this server speaks %d", h.Version, wire.Version)))
+		cl.conn.Close(closeVersion, "protocol version")
+		return
+	}
+	if h.Token != "" {
+		u, err := cl.srv.opt.Verify(h.Token)
+		if err != nil {
+			cl.refuse(0, err)
+			cl.conn.Close(closeToken, core.CodeOf(err).String())
+			return
+		}
+		cl.user = cl.srv.users.join(u, cl)
+	}
+	cl.introduced, cl.instance = true, h.Instance
+	if h.Capabilities&wire.CanRange == 0 {
+		cl.plain = true
+		cl.srv.opt.Hub.CountPlain(1)
+		cl.conn.SetClass(fanout.ClassRice)
+	}
+	if cl.user == nil {
+		cl.greet(core.Allowance{})
+		return
+	}
+	if !cl.srv.greeter.add(cl) {
+		cl.refuse(0, &core.Error{Code: core.CodeUnavailable, Msg: "too many are arriving", RetryAfter: time.Second})
+		cl.conn.Close(closeTryLater, "too many are arriving")
+	}
+}
+
+// greet sends init, and then asks for the shards that were wanted meanwhile.
+func (cl *client) greet(a core.Allowance) {
+	s := cl.srv
+	init := wire.Init{
+		Version: wire.Version, Canvas: s.opt.CanvasID, Config: s.config(s.opt.Hub.Config()), Allowance: allowance(a),
+		TimeMS: uint64(s.opt.NowMS()), Online: uint64(s.opt.Online()), Build: s.opt.Build, CanvasURL: s.opt.CanvasURL,
+	}
+	if cl.user != nil {
+		init.User, init.Name = cl.user.Public, cl.user.Name
+	}
+	heads := s.opt.Hub.Heads()
+	geo := core.Geometry{Width: int(init.Config.Width), Height: int(init.Config.Height), Bits: init.Config.Bits}
+	for _, shard := range geo.Shards() {
+		init.Heads = append(init.Heads, wire.Head{Shard: uint8(shard), Seq: heads[shard]})
+	}
+	cl.send(wire.AppendFrame(nil, &init))
+	cl.greeted = true
+	if j := cl.wanted; j != nil {
+		cl.wanted = nil
+		cl.join(j)
+	}
+}
+
+// greetersMax bounds the hellos that wait for an allowance.
+const greetersMax = 1 << 15
+
+// A greeter asks for the allowance of those who arrive, off the event loops.
+type greeter struct {
+	srv   *Server
+	ready chan struct{}
+	mu    sync.Mutex
+	queue []*client
+	spare []*client
+}
+
+func (g *greeter) init(s *Server) { g.srv, g.ready = s, make(chan struct{}, 1) }
+
+func (g *greeter) add(cl *client) bool {
+	g.mu.Lock()
+	room := len(g.queue) < greetersMax
+	if room {
+		g.queue = append(g.queue, cl)
+	}
+	g.mu.Unlock()
+	if room {
+		wake(g.ready)
+	}
+	return room
+}
+
+func (g *greeter) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-g.ready:
+		}
+		g.mu.Lock()
+		arrived := g.queue
+		g.queue, g.spare = g.spare[:0], arrived
+		g.mu.Unlock()
+		for i, cl := range arrived {
+			arrived[i] = nil
+			g.greet(ctx, cl)
+		}
+	}
+}
+
+func (g *greeter) greet(ctx context.Context, cl *client) {
+	a, err := g.srv.opt.Cooldowns.Allowance(ctx, cl.user.ID, g.srv.opt.NowMS())
+	if err != nil {
+		g.srv.opt.Logger.Warn("no allowance for a client that arrived", "err", err)
+	}
+	cl.conn.Post(func(*gateway.Conn) { cl.greet(a) })
+}
+
+// wake makes the reader of a one-place channel look, now or when it comes back.
+func wake(ready chan struct{}) {
+	select {
+	case ready <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,191 @@
+package session
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"pixelwall/core"
+	"pixelwall/edge/gateway"
+	"pixelwall/wire"
+)
+
+// place checks what the rules can say at once and hands the rest to the placer.
+func (cl *client) place(payload []byte) {
+	p, err := wire.ParsePlace(payload)
+	if err != nil {
+		cl.malformed(err)
+		return
+	}
+	switch {
+	case cl.user == nil:
+		cl.refuse(p.Number, core.NewError(core.CodeUnauthorized, "placing needs a token"))
+		return
+	case cl.srv.draining.Load():
+		cl.refuse(p.Number, &core.Error{Code: core.CodeDraining, Msg: "this server goes away", RetryAfter: time.Second})
+		return
+	case cl.unanswered >= unansweredMax:
+		cl.refuse(p.Number, &core.Error{Code: core.CodeTooMany, Msg: "wait for answers before you place more", RetryAfter: time.Second})
+		return
+	}
+	request := core.Request{Instance: cl.instance, Number: p.Number}
+	placement, err := core.NewPlacement(cl.srv.opt.Hub.Config(), int(p.X), int(p.Y), int(p.Color), cl.user.ID, request)
+	if err != nil {
+		cl.srv.stats.results[resultCodes+int(core.CodeOf(err))].Add(1)
+		cl.refuse(p.Number, err)
+		return
+	}
+	if !cl.srv.placer.add(cl, placement) {
+		cl.refuse(p.Number, &core.Error{Code: core.CodeUnavailable, Msg: "too many placements are waiting", RetryAfter: time.Second})
+		return
+	}
+	cl.unanswered++
+}
+
+const (
+	// placementsMax bounds the placements that wait for the sequencer. Beyond it
+	// they are refused with a retry-after; nothing is charged.
+	placementsMax = 1 << 16
+	// batchMax is how many go to the sequencer in one call.
+	batchMax = 4096
+)
+
+// A placer hands placements from the event loops to the sequencer, all that
+// wait in one call: while one group is made durable the next one gathers.
+type placer struct {
+	srv   *Server
+	ready chan struct{}
+
+	mu       sync.Mutex
+	askers   []*client // guarded by mu; parallel to asked
+	asked    []core.Placement
+	outcomes []core.Outcome // the run goroutine's
+	replies  []loopReplies  // one a loop, the run goroutine's
+}
+
+// loopReplies are the answers for the clients of one event loop.
+type loopReplies struct {
+	to     []reply
+	frames []byte
+}
+
+type reply struct {
+	to     *client
+	end    int // of its frame in frames
+	answer bool
+}
+
+func (p *placer) init(s *Server) { p.srv, p.ready = s, make(chan struct{}, 1) }
+
+func (p *placer) add(cl *client, pl core.Placement) bool {
+	p.mu.Lock()
+	room := len(p.asked) < placementsMax
+	if room {
+		p.askers, p.asked = append(p.askers, cl), append(p.asked, pl)
+	}
+	p.mu.Unlock()
+	if room {
+		wake(p.ready)
+	}
+	return room
+}
+
+// run places until ctx ends, and then what still waits: a client may have been
+// told that its placement is under way.
+func (p *placer) run(ctx context.Context) {
+	var askers []*client
+	var asked []core.Placement
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-p.ready:
+		}
+		for {
+			p.mu.Lock()
+			askers, p.askers = p.askers, askers[:0]
+			asked, p.asked = p.asked, asked[:0]
+			p.mu.Unlock()
+			if len(asked) == 0 {
+				break
+			}
+			for at := 0; at < len(asked); at += batchMax {
+				end := min(at+batchMax, len(asked))
+				p.place(context.WithoutCancel(ctx), askers[at:end], asked[at:end])
+			}
+			clear(askers)
+		}
+	}
+}
+
+// place decides one batch and answers it, one posted function a loop.
+func (p *placer) place(ctx context.Context, askers []*client, asked []core.Placement) {
+	if cap(p.outcomes) < len(asked) {
+		p.outcomes = make([]core.Outcome, batchMax)
+	}
+	outcomes := p.outcomes[:len(asked)]
+	clear(outcomes)
+	if err := p.srv.opt.Sequencer.Place(ctx, asked, outcomes); err != nil {
+		p.srv.opt.Logger.Error("placements failed", "count", len(asked), "err", err)
+		for i := range outcomes {
+			outcomes[i].Err = &core.Error{Code: core.CodeUnavailable, Msg: "the store failed; send it again", RetryAfter: time.Second}
+		}
+	}
+	g := p.srv.opt.Gateway()
+	if p.replies == nil {
+		p.replies = make([]loopReplies, g.Loops())
+	}
+	for i := range outcomes {
+		p.answer(askers[i], asked[i].Request.Number, &outcomes[i])
+	}
+	for i := range p.replies {
+		r := p.replies[i]
+		if len(r.to) == 0 {
+			continue
+		}
+		p.replies[i] = loopReplies{}
+		g.PostLoop(i, r.deliver)
+	}
+}
+
+// answer writes what becomes of one placement, and tells the user's other pages.
+func (p *placer) answer(cl *client, number uint32, o *core.Outcome) {
+	result := resultPlaced
+	switch {
+	case o.Err != nil:
+		result = resultCodes + int(o.Err.Code)
+	case o.Repeated:
+		result = resultRepeated
+	}
+	p.srv.stats.results[result].Add(1)
+
+	r := &p.replies[cl.conn.Loop()]
+	if o.Err != nil {
+		r.add(cl, true, refusal(number, o.Err, o.Allowance))
+		return
+	}
+	r.add(cl, true, wire.Placed{
+		Number: number, Shard: uint8(o.Shard), Seq: o.Seq, TimeMS: uint64(o.TimeMS), Allowance: allowance(o.Allowance),
+	})
+	cl.user.others(cl, func(other *client) {
+		p.replies[other.conn.Loop()].add(other, false, allowance(o.Allowance))
+	})
+}
+
+func (r *loopReplies) add(cl *client, answer bool, m interface{ AppendTo([]byte) []byte }) {
+	r.frames = wire.AppendFrame(r.frames, m)
+	r.to = append(r.to, reply{to: cl, end: len(r.frames), answer: answer})
+}
+
+// deliver runs on the loop of all its clients.
+func (r loopReplies) deliver() {
+	at := 0
+	for _, to := range r.to {
+		if to.answer {
+			to.to.unanswered--
+		}
+		to.to.send(r.frames[at:to.end])
+		at = to.end
+	}
+}
+
+var _ gateway.Handler = (*Server)(nil)

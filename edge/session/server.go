@@ -1,0 +1,217 @@
+package session
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"pixelwall/core"
+	"pixelwall/edge/fanout"
+	"pixelwall/edge/gateway"
+	"pixelwall/wire"
+)
+
+// A User is who a token names.
+type User struct {
+	ID     uint64 // internal; never leaves the server
+	Public uint64 // salted, for others to see
+	Name   string
+}
+
+// Options is what a Server needs of the rest of the edge.
+type Options struct {
+	Hub       *fanout.Hub
+	Sequencer core.Sequencer
+	Cooldowns core.Cooldowns
+	Verify    func(token string) (User, error) // *core.Error; must not wait
+	ReadOnly  func() bool                      // the store takes no placements just now; must not wait
+	Online    func() int                       // connected clients
+	Gateway   func() *gateway.Gateway          // valid once connections come
+	NowMS     func() int64
+	CanvasID  uint64
+	CanvasURL string
+	Build     string
+	Logger    *slog.Logger
+}
+
+// A Server is the gateway's handler: it holds the conversations of this edge.
+type Server struct {
+	opt      Options
+	placer   placer
+	greeter  greeter
+	users    registry
+	readOnly atomic.Bool
+	draining atomic.Bool
+	stats    counters
+
+	// Used by the hub's goroutine only.
+	lastOnline     int
+	nextPresenceMS int64
+}
+
+// New returns a server. Call Run to serve hellos and placements.
+func New(opt Options) *Server {
+	s := &Server{opt: opt}
+	s.placer.init(s)
+	s.greeter.init(s)
+	return s
+}
+
+// Run serves the queues until ctx ends. What was queued by then is answered.
+func (s *Server) Run(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.greeter.run(ctx)
+	}()
+	s.placer.run(ctx)
+	<-done
+}
+
+// Open begins a conversation.
+func (s *Server) Open(c *gateway.Conn, _ *gateway.Request) {
+	c.Data = &client{conn: c, srv: s}
+	c.Hear(true)
+}
+
+// Message takes one message of a client.
+func (s *Server) Message(c *gateway.Conn, op ws.OpCode, payload []byte) {
+	cl := c.Data.(*client)
+	if op != ws.OpBinary {
+		c.Close(closeText, "pixelwall speaks binary messages")
+		return
+	}
+	switch t := wire.TypeOf(payload); {
+	case t == wire.TypeHello:
+		cl.hello(payload)
+	case !cl.introduced:
+		cl.refuse(0, core.NewError(core.CodeHelloRequired, "say hello first"))
+	case t == wire.TypeWatch:
+		cl.watch(payload)
+	case t == wire.TypePlace:
+		cl.place(payload)
+	case t == wire.TypePing:
+		cl.ping(payload)
+	case len(payload) == 0:
+		cl.malformed(&wire.Error{Code: wire.Truncated, Msg: "an empty message"})
+	default:
+		cl.refuse(0, core.NewError(core.CodeUnknownMessage, "this server does not know messages of "+t.String()))
+	}
+}
+
+// Skipped notes what a client that reads too slowly still holds.
+func (s *Server) Skipped(c *gateway.Conn, b *gateway.Broadcast) {
+	cl := c.Data.(*client)
+	cl.behind, cl.drained = b.From.(*core.Heads), false
+}
+
+// Drained lets a client that was skipped catch up from where it was.
+func (s *Server) Drained(c *gateway.Conn) {
+	cl := c.Data.(*client)
+	cl.drained = true
+	cl.catchUp()
+}
+
+// Close ends a conversation.
+func (s *Server) Close(c *gateway.Conn, code uint16, err error) {
+	c.Data.(*client).gone()
+}
+
+// Say is called by the hub at each tick and returns frames for everybody, or
+// nil: a presence every few seconds when it changed, a configuration when the
+// store became full or has room again.
+func (s *Server) Say() []byte {
+	var frames []byte
+	if ro := s.opt.ReadOnly(); ro != s.readOnly.Load() {
+		s.readOnly.Store(ro)
+		frames = wire.AppendFrame(frames, s.config(s.opt.Hub.Config()))
+	}
+	now := s.opt.NowMS()
+	if online := s.opt.Online(); online != s.lastOnline && now >= s.nextPresenceMS {
+		s.lastOnline, s.nextPresenceMS = online, now+presenceEvery.Milliseconds()
+		frames = wire.AppendFrame(frames, wire.Presence{Online: uint64(online)})
+	}
+	return frames
+}
+
+const presenceEvery = 3 * time.Second
+
+// ConfigFrame returns the message that tells everybody of configuration c.
+func (s *Server) ConfigFrame(c *core.Config) []byte { return wire.AppendFrame(nil, s.config(c)) }
+
+func (s *Server) config(c *core.Config) wire.Config {
+	w := wire.Config{
+		Version: c.Version, Width: uint16(c.Width), Height: uint16(c.Height), Bits: c.Bits, Blank: c.Blank,
+		CooldownMS: uint64(c.CooldownMS), BurstMax: uint32(c.BurstMax),
+		TickMS: uint32(s.opt.Hub.Tick().Milliseconds()), ReadOnly: s.readOnly.Load(),
+		Colors: make([]wire.Color, len(c.Palette)),
+	}
+	for i, k := range c.Palette {
+		w.Colors[i] = wire.Color{RGB: k.RGB, Name: k.Name}
+	}
+	return w
+}
+
+// Grown tells a client that its canvas is larger now: it fetches all of it.
+func (s *Server) Grown(c *gateway.Conn) {
+	cl, ok := c.Data.(*client)
+	if !ok || !cl.introduced {
+		return
+	}
+	var lost []uint8
+	for shard := range uint8(core.ShardsMax) {
+		if cl.follow>>shard&1 == 1 {
+			lost = append(lost, shard)
+		}
+	}
+	if len(lost) == 0 {
+		return
+	}
+	cl.follow, cl.behind = 0, nil // the new canvas is fetched by HTTP, nothing is owed
+	c.Follow(0)
+	cl.send(wire.AppendFrame(nil, wire.Resync{Reason: wire.ResyncGrown, Shards: lost}))
+}
+
+// Bye tells a client to reconnect elsewhere and closes. wait is the range of ms
+// in which a fleet's clients spread themselves.
+func (s *Server) Bye(c *gateway.Conn, waitMinMS, waitMaxMS uint64) {
+	c.Send(wire.AppendFrame(nil, wire.Bye{WaitMinMS: waitMinMS, WaitMaxMS: waitMaxMS}))
+	c.Close(closeRestart, "the server restarts")
+}
+
+// Drain makes the server refuse new placements; what is under way is answered.
+func (s *Server) Drain() { s.draining.Store(true) }
+
+// counters are only ever added to.
+type counters struct {
+	diverged atomic.Int64
+	resumed  atomic.Int64
+	results  [64]atomic.Int64 // placements, by core.Code + 1; 0 is placed
+}
+
+// Stats is what a server did since it was made.
+type Stats struct {
+	Diverged int64            // checks that a client found to differ
+	Resumed  int64            // shards that a client went on with, without a canvas
+	Results  map[string]int64 // placements by outcome: "placed", "repeated", or the name of a code
+}
+
+const (
+	resultPlaced = iota
+	resultRepeated
+	resultCodes
+)
+
+// Stats returns the counters.
+func (s *Server) Stats() Stats {
+	st := Stats{Diverged: s.stats.diverged.Load(), Resumed: s.stats.resumed.Load(), Results: map[string]int64{
+		"placed": s.stats.results[resultPlaced].Load(), "repeated": s.stats.results[resultRepeated].Load(),
+	}}
+	for _, c := range core.Codes() {
+		st.Results[c.String()] = s.stats.results[resultCodes+int(c)].Load()
+	}
+	return st
+}
