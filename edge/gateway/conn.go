@@ -28,8 +28,7 @@ type Handler interface {
 	Skipped(c *Conn, b *Broadcast)
 
 	// Drained tells, once, that everything queued for c has been taken by the
-	// kernel, after a Skipped or a Send that returned false. Now is the time
-	// to catch up: Post a function that sends what c missed and calls Follow.
+	// kernel after a Skipped. Now is the time to catch up: Post a function that sends what c missed and calls Follow.
 	Drained(c *Conn)
 
 	// Close is the last call about c. code is the one that was sent or
@@ -84,6 +83,10 @@ type Conn struct {
 // there are any. It does not change after Open.
 func (c *Conn) RemoteAddr() netip.Addr { return c.remote }
 
+// Loop returns the number of c's event loop, for Gateway.PostLoop. It may be
+// called from anywhere.
+func (c *Conn) Loop() int { return c.loop.id }
+
 // Follow sets the channels whose broadcasts c gets, beginning with the next
 // broadcast. It also ends the pause that Skipped began.
 func (c *Conn) Follow(mask uint64) {
@@ -135,16 +138,15 @@ func (c *Conn) Lagging() bool {
 }
 
 // Send queues whole frames for c and reports whether it took them: not when c
-// is gone, and not when something already waits and the backlog would be
-// exceeded. Then Drained follows once there is room, unless c is gone.
+// is gone, and not when something already waits and twice the backlog would be
+// exceeded: broadcasts stop at the backlog, so answers find as much room again.
 //
 // Ownership: Send does not keep frame.
 func (c *Conn) Send(frame []byte) bool {
 	if c.state != stateOpen {
 		return false
 	}
-	if waiting := c.gc.OutboundBuffered(); waiting > 0 && waiting+len(frame) > c.loop.g.cfg.BacklogBytes {
-		c.want = true
+	if waiting := c.gc.OutboundBuffered(); waiting > 0 && waiting+len(frame) > 2*c.loop.g.cfg.BacklogBytes {
 		return false
 	}
 	c.write(frame)

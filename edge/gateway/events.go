@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
@@ -93,7 +94,8 @@ func (g *Gateway) loopOf(el gnet.EventLoop) *loop {
 		l.fan.sender = &sendtoSender{}
 	}
 	l.kind = l.fan.sender.name()
-	loops := append([]*loop{l}, *g.loops.Load()...)
+	loops := append(slices.Clone(*g.loops.Load()), l)
+	l.id = len(loops) - 1
 	g.loops.Store(&loops)
 	return l
 }

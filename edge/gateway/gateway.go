@@ -130,6 +130,22 @@ func (g *Gateway) Queued() (n int) {
 	return n
 }
 
+// Loops returns how many event loops there are.
+func (g *Gateway) Loops() int { return len(*g.loops.Load()) }
+
+// PostLoop runs fn on the event loop with that number, in the order of its
+// queue, so that answers to many connections of one loop cost one entry. The
+// caller bounds how many are under way.
+func (g *Gateway) PostLoop(number int, fn func()) {
+	l := (*g.loops.Load())[number]
+	l.enqueue(task{forLoop: func(l *loop) {
+		l.depth++ // a connection that ends meanwhile is reported afterwards
+		fn()
+		l.depth--
+		l.flush()
+	}})
+}
+
 // Each calls fn for every open connection, on its loop, in the order of the
 // loop's queue. It does not wait.
 func (g *Gateway) Each(fn func(c *Conn)) {

@@ -49,6 +49,7 @@ type recipient struct {
 
 // A loop is one event loop's share of the connections and its queue.
 type loop struct {
+	id   int // place in Gateway.loops
 	g    *Gateway
 	el   gnet.EventLoop
 	kind SenderKind // at start
