@@ -5,12 +5,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"flag"
 	"os"
 	"testing"
 )
-
-var update = flag.Bool("update", false, "write the golden vectors of this package anew")
 
 // parsed is a message that was parsed, as something that can append itself.
 func parsed(msg []byte) (message, error) {
