@@ -5,9 +5,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"flag"
 	"os"
 	"testing"
 )
+
+var updateMessages = flag.Bool("update-messages", false, "write the golden vectors of the messages anew")
 
 // parsed is a message that was parsed, as something that can append itself.
 func parsed(msg []byte) (message, error) {
@@ -148,7 +151,7 @@ func TestMessagesAreTheGoldenOnes(t *testing.T) {
 		t.Fatal(err)
 	}
 	text = append(text, '\n')
-	if *update {
+	if *updateMessages {
 		if err := os.WriteFile(goldenFile, text, 0o644); err != nil {
 			t.Fatal(err)
 		}
