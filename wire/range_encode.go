@@ -21,17 +21,17 @@ func (e *Encoder) AppendRange(dst []byte, c Canvas, px []Pixel) (out []byte, par
 	if len(px) == 0 {
 		return dst, 0
 	}
-	e.rc.encode(dst, &c, px, &primed)
-	out = e.rc.coder.out
+	e.rc.encode(dst, &c, px, riceWidth(&c, px))
+	out = e.rc.coder.finish()
 	e.rc.coder.out, e.rc.near.c = nil, Canvas{} // they are the caller's
 	return out, countParam(len(px))
 }
 
-func (r *rangeCoder) encode(dst []byte, c *Canvas, px []Pixel, t *RangeTables) {
+// encode codes px with literals of the given width, but does not end the payload.
+func (r *rangeCoder) encode(dst []byte, c *Canvas, px []Pixel, width uint) {
 	r.coder = newRangeEncoder(dst)
 	r.near.start(c)
-	width := riceWidth(c, px)
-	r.model.reset(t, c.Area(), len(px), width)
+	r.model.reset(&primed, c.Area(), len(px), width)
 	base, extra := countOf(countParam(len(px)))
 	r.coder.direct(uint32(len(px)-base), extra)
 	if c.Bits == 8 {
@@ -44,7 +44,6 @@ func (r *rangeCoder) encode(dst []byte, c *Canvas, px []Pixel, t *RangeTables) {
 		r.color(p.Color)
 		next = p.Index + 1
 	}
-	r.coder.finish()
 }
 
 func (r *rangeCoder) gap(gap uint32) {

@@ -45,12 +45,13 @@ func (t *RangeTrainer) Add(c Canvas, px []Pixel) {
 		return
 	}
 	m := &t.coder.model
-	m.reset(&primed, c.Area(), len(px), riceWidth(&c, px))
+	width := riceWidth(&c, px)
+	m.reset(&primed, c.Area(), len(px), width)
 	for node := range gapNodes {
 		t.coder.counts[&m.gap[node]] = &t.Counts.Gap[m.gapClass][node]
 	}
-	t.coder.encode(t.out[:0], &c, px, &primed)
-	t.out = t.coder.coder.out
+	t.coder.encode(t.out[:0], &c, px, width)
+	t.out = t.coder.coder.finish()
 }
 
 // RangeTablesNow returns the tables that this build codes with.
