@@ -87,6 +87,8 @@ func NewHub(opt Options) (*Hub, error) {
 	if opt.TickEvery < 20*time.Millisecond || opt.TickEvery > 10*time.Second {
 		return nil, core.NewError(core.CodeInvalid, fmt.Sprintf("tick of %v: must be 20ms to 10s", opt.TickEvery))
 	}
+	base := *opt.Base
+	opt.Base = &base
 	h := &Hub{opt: opt, caughtUp: make(chan struct{})}
 	h.joins.ready = make(chan struct{}, 1)
 	h.config.Store(&opt.Base.Config)
@@ -239,7 +241,7 @@ func (h *Hub) announceIfCaughtUp() {
 			sh.touched.drain(func(uint32) {})
 		}
 	}
-	h.changed = false
-	h.grown = false
+	h.changed, h.grown = false, false
+	h.opt.Base.Shards = [core.ShardsMax][]byte{} // the boards have them now
 	close(h.caughtUp)
 }

@@ -1,0 +1,511 @@
+package fanout
+
+import (
+	"bytes"
+	"flag"
+	"log/slog"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"pixelwall/core"
+	"pixelwall/edge/gateway"
+	"pixelwall/wire"
+)
+
+var seed = flag.Uint64("seed", 0, "repeat the random tests with this seed")
+
+func testSeed(t *testing.T) *rand.Rand {
+	s := *seed
+	if s == 0 {
+		s = rand.Uint64()
+	}
+	t.Logf("-seed %d", s)
+	return rand.New(rand.NewPCG(s, 1))
+}
+
+// A rig is a hub without goroutines: the test is the log, the clock and the
+// gateway, and calls one step after the other.
+type rig struct {
+	t       *testing.T
+	hub     *Hub
+	nowMS   int64
+	seqs    core.Heads
+	clients []*viewer
+	sent    []*gateway.Broadcast
+	config  core.Config
+	bytes   int
+}
+
+func newRig(t *testing.T, width, height int, palette string, tweak func(*Options)) *rig {
+	p, _ := core.NamedPalette(palette)
+	r := &rig{t: t, nowMS: 1_795_000_000_000, config: core.Config{
+		Version: 1, Width: width, Height: height, Bits: core.BitsFor(len(p)), Blank: core.BlankOf(p), Palette: p, BurstMax: 1}}
+	opt := Options{
+		Base:      &core.Snapshot{Canvas: 1, Config: r.config},
+		TickEvery: time.Second, RingAge: 5 * time.Minute, RingBytes: 64 << 20, CheckEach: time.Minute,
+		NowMS: func() int64 { return r.nowMS }, Logger: slog.New(slog.DiscardHandler),
+		Room: func() bool { return true }, Say: func() []byte { return nil },
+		Broadcast: func(b *gateway.Broadcast) { r.sent = append(r.sent, b) },
+		Changed:   func(*core.Config, bool) []byte { return nil },
+	}
+	if tweak != nil {
+		tweak(&opt)
+	}
+	hub, err := NewHub(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hub.announceIfCaughtUp()
+	r.hub = hub
+	return r
+}
+
+// place stores one record of random placements in one shard.
+func (r *rig) place(rnd *rand.Rand, n int) {
+	shards := r.config.Geometry().Shards()
+	s := shards[rnd.IntN(len(shards))]
+	w, h := r.config.Geometry().Area(s)
+	rec := &core.Record{Kind: core.KindPlacements, Canvas: 1, Shard: s, First: r.seqs[s] + 1, TimeMS: r.nowMS}
+	for range n {
+		x, y := rnd.IntN(w), rnd.IntN(h)
+		if rnd.IntN(2) == 0 { // some pixels are fought over
+			x, y = rnd.IntN(min(4, w)), rnd.IntN(min(2, h))
+		}
+		rec.Events = append(rec.Events, core.Event{Offset: uint32(y*core.ShardSide + x), Color: uint8(rnd.IntN(len(r.config.Palette)))})
+	}
+	r.seqs[s] += uint64(n)
+	if err := r.hub.apply(rec); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// tick ends a tick and hands what it sent to the clients that follow.
+func (r *rig) tick() {
+	r.nowMS += 1000
+	r.sent = r.sent[:0]
+	r.hub.tick()
+	for _, b := range r.sent {
+		for _, v := range r.clients {
+			v.broadcast(b)
+		}
+	}
+}
+
+// A viewer is a client as PROTOCOL.md describes one.
+type viewer struct {
+	t      *testing.T
+	r      *rig
+	class  int
+	sub    Subscription
+	board  *core.Board
+	seqs   core.Heads
+	tenths [core.ShardsMax]uint64
+	follow uint64
+	lost   uint64 // shards that a resync named
+	checks int
+	dec    wire.Decoder
+}
+
+func (r *rig) newViewer(class int) *viewer {
+	v := &viewer{t: r.t, r: r, class: class}
+	if class == ClassRice {
+		r.hub.CountPlain(1)
+	}
+	v.fetch()
+	r.clients = append(r.clients, v)
+	return v
+}
+
+// fetch loads the canvas as HTTP serves it.
+func (v *viewer) fetch() {
+	snap := v.r.hub.Snapshot()
+	v.board = core.NewBoard(snap.Config.Geometry(), 0)
+	for s, packed := range snap.Shards {
+		if packed != nil {
+			if err := v.board.LoadPacked(core.ShardID(s), packed); err != nil {
+				v.t.Fatal(err)
+			}
+		}
+		v.tenths[s] = uint64(snap.Times[s]) / 100
+	}
+	v.seqs, v.lost = snap.Heads, 0
+}
+
+func (v *viewer) watch(keep, resume uint64) {
+	j := Join{Client: v, Sub: &v.sub}
+	for s := range uint8(core.ShardsMax) {
+		switch {
+		case keep>>s&1 == 1:
+			j.Shards = append(j.Shards, wire.WatchShard{Shard: s})
+		case resume>>s&1 == 1:
+			j.Shards = append(j.Shards, wire.WatchShard{Shard: s, Resume: true, Held: v.seqs[s]})
+		}
+	}
+	if !v.r.hub.Join(j) {
+		v.t.Fatal("no room for a join")
+	}
+	v.r.hub.serveJoins()
+}
+
+func (v *viewer) Deliver(d Delivery) {
+	v.read(d.Frames)
+	v.follow = d.Follow
+	for s := range core.ShardsMax {
+		if d.Fresh>>s&1 == 1 && v.seqs[s] != d.At[s] {
+			v.t.Errorf("shard %d was brought to seq %d, the boundary is %d", s, v.seqs[s], d.At[s])
+		}
+	}
+}
+
+func (v *viewer) broadcast(b *gateway.Broadcast) {
+	for s := range core.ShardsMax {
+		if v.follow>>s&1 == 1 && b.Active>>s&1 == 1 {
+			v.read(b.Buf[v.class][b.Off[v.class][s]:b.Off[v.class][s+1]])
+		}
+	}
+}
+
+// read takes whole WebSocket frames.
+func (v *viewer) read(frames []byte) {
+	for len(frames) > 0 {
+		head, n := 2, int(frames[1])
+		switch n {
+		case 126:
+			head, n = 4, int(frames[2])<<8|int(frames[3])
+		case 127:
+			head, n = 10, int(frames[6])<<24|int(frames[7])<<16|int(frames[8])<<8|int(frames[9])
+		}
+		v.message(frames[head : head+n])
+		v.r.bytes += head + n
+		frames = frames[head+n:]
+	}
+}
+
+func (v *viewer) message(msg []byte) {
+	switch wire.TypeOf(msg) {
+	case wire.TypeBatch:
+		b, err := wire.ParseBatch(msg)
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		v.paint(b.Shard, b.Coding, b.Param, b.Payload)
+		v.seqs[b.Shard] += b.Advance
+		v.tenths[b.Shard] += b.TimeAdv
+	case wire.TypeCatchUp:
+		c, err := wire.ParseCatchUp(msg)
+		if err != nil || v.seqs[c.Shard] < c.From || v.seqs[c.Shard] > c.To {
+			v.t.Fatalf("catch-up %+v for a copy at %d: %v", c, v.seqs[c.Shard], err)
+		}
+		v.paint(c.Shard, wire.CodingRice, c.Param, c.Payload)
+		v.seqs[c.Shard], v.tenths[c.Shard] = c.To, c.TimeTenths
+	case wire.TypeResync:
+		m, err := wire.ParseResync(msg)
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		for _, s := range m.Shards {
+			v.lost |= 1 << s
+		}
+	case wire.TypeCheck:
+		c, err := wire.ParseCheck(msg)
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		if crc, _ := v.board.Checksum(core.ShardID(c.Shard), nil); c.Seq != v.seqs[c.Shard] || crc != c.CRC {
+			v.t.Errorf("shard %d at seq %d has CRC %08x, the check says %08x at %d", c.Shard, v.seqs[c.Shard], crc, c.CRC, c.Seq)
+		}
+		v.checks++
+	}
+}
+
+func (v *viewer) paint(shard uint8, coding wire.Coding, param uint8, payload []byte) {
+	if v.class == ClassRice && coding != wire.CodingRice {
+		v.t.Fatal("a client that understands Rice only got something else")
+	}
+	canvas := view(v.board, core.ShardID(shard))
+	pixels, err := v.dec.Decode(nil, coding, param, payload, canvas)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	canvas.Apply(pixels)
+}
+
+// same asserts that v shows exactly what the hub does in the shards it follows.
+func (v *viewer) same() {
+	v.t.Helper()
+	for s := range core.ShardsMax {
+		if v.follow>>s&1 == 0 {
+			continue
+		}
+		want := v.r.hub.shown.AppendPacked(nil, core.ShardID(s))
+		if got := v.board.AppendPacked(nil, core.ShardID(s)); !bytes.Equal(got, want) {
+			v.t.Fatalf("shard %d differs from the boundary at seq %d (client at %d)", s, v.r.hub.shards[s].shownSeq, v.seqs[s])
+		}
+		if sh := &v.r.hub.shards[s]; v.seqs[s] != sh.shownSeq || v.tenths[s] != sh.shownTenths {
+			v.t.Fatalf("shard %d: the client stands at seq %d and %d tenths, the boundary at %d and %d", s, v.seqs[s], v.tenths[s], sh.shownSeq, sh.shownTenths)
+		}
+	}
+}
+
+// Clients come, go, look elsewhere and return from any seq, and all that are in
+// step show the same canvas after every tick, whichever coding they understand.
+func TestEveryClientInStepShowsTheSameCanvas(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		width, height int
+		palette       string
+	}{
+		{"four shards of 4 bits", 700, 600, "place2017"},
+		{"an odd sliver of 8 bits", 513, 3, "place2022"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			rnd := testSeed(t)
+			r := newRig(t, tt.width, tt.height, tt.palette, nil)
+			all := uint64(1)<<len(r.config.Geometry().Shards()) - 1
+			if tt.height == 3 {
+				all = 0b11
+			}
+			for range 150 {
+				for range rnd.IntN(6) {
+					r.place(rnd, 1+rnd.IntN(40))
+				}
+				switch {
+				case len(r.clients) < 8:
+					v := r.newViewer(rnd.IntN(2))
+					if rnd.IntN(2) == 0 { // its canvas comes from a slow CDN
+						for range rnd.IntN(4) {
+							r.place(rnd, 1+rnd.IntN(9))
+							r.tick()
+						}
+					}
+					v.watch(0, rnd.Uint64()&all)
+				default:
+					v := r.clients[rnd.IntN(len(r.clients))]
+					switch rnd.IntN(3) {
+					case 0:
+						v.follow, v.sub = 0, Subscription{} // cut off
+					case 1:
+						want := rnd.Uint64() & all
+						v.watch(want&v.follow, want&^v.follow)
+					case 2:
+						v.watch(0, all) // says again what it holds
+					}
+				}
+				r.tick()
+				for _, v := range r.clients {
+					if v.lost != 0 {
+						t.Fatalf("a client that was away for less than the ring has to fetch shards %b", v.lost)
+					}
+					v.same()
+				}
+			}
+			if r.hub.Stats().Pixels == 0 || r.bytes == 0 {
+				t.Fatal("nothing was sent")
+			}
+		})
+	}
+}
+
+func TestAClientOlderThanTheRingFetchesTheCanvas(t *testing.T) {
+	rnd := testSeed(t)
+	r := newRig(t, 512, 512, "place2017", func(o *Options) { o.RingBytes = 2 * blockEvents * 4 })
+	v := r.newViewer(ClassAll)
+	for range 10 {
+		r.place(rnd, blockEvents)
+		r.tick()
+	}
+	if have := r.hub.Stats().RingBytes; have > 2*blockEvents*4 {
+		t.Errorf("the ring has %d bytes, more than its bound", have)
+	}
+	v.watch(0, 1)
+	if v.lost != 1 || v.follow != 0 {
+		t.Fatalf("a client from seq 0 follows %b and lost %b, want a resync", v.follow, v.lost)
+	}
+	v.fetch()
+	v.watch(0, 1)
+	v.same()
+	r.place(rnd, 5)
+	r.tick()
+	v.same()
+}
+
+func TestEventsOlderThanTheRingsAgeAreForgotten(t *testing.T) {
+	rnd := testSeed(t)
+	r := newRig(t, 512, 512, "place2017", func(o *Options) { o.RingAge = 5 * time.Second })
+	v := r.newViewer(ClassAll)
+	for range 3 {
+		r.place(rnd, blockEvents)
+		r.tick()
+	}
+	r.nowMS += 10_000
+	r.tick()
+	v.watch(0, 1)
+	if v.lost != 1 {
+		t.Fatal("a client from ten seconds ago was caught up from a ring of five")
+	}
+}
+
+func TestAClientAheadOfTheEdgeFetchesTheCanvas(t *testing.T) {
+	r := newRig(t, 512, 512, "place2017", nil)
+	v := r.newViewer(ClassAll)
+	v.seqs[0] = 9
+	v.watch(0, 1)
+	if v.lost != 1 || v.follow != 0 {
+		t.Fatalf("follows %b, lost %b", v.follow, v.lost)
+	}
+}
+
+func TestAClientOfAnotherCanvasFetchesItAll(t *testing.T) {
+	r := newRig(t, 1024, 512, "place2017", nil)
+	v := r.newViewer(ClassAll)
+	r.hub.Join(Join{Client: v, Sub: &v.sub, Foreign: true, Shards: []wire.WatchShard{{Shard: 0, Resume: true}, {Shard: 1}}})
+	r.hub.serveJoins()
+	if v.lost != 0b11 || v.follow != 0 {
+		t.Fatalf("follows %b, lost %b", v.follow, v.lost)
+	}
+}
+
+func TestGoingOnWithAShardThatIsNotFollowedIsAResync(t *testing.T) {
+	r := newRig(t, 1024, 512, "place2017", nil)
+	v := r.newViewer(ClassAll)
+	v.watch(0b10, 0b01)
+	if v.lost != 0b10 || v.follow != 0b01 {
+		t.Fatalf("follows %b, lost %b", v.follow, v.lost)
+	}
+}
+
+func TestATickThatFindsNoRoomIsSaidWithTheNextOne(t *testing.T) {
+	rnd := testSeed(t)
+	room := true
+	r := newRig(t, 512, 512, "place2017", func(o *Options) { o.Room = func() bool { return room } })
+	v := r.newViewer(ClassAll)
+	v.watch(0, 1)
+	r.tick()
+	room = false
+	r.place(rnd, 100)
+	r.tick()
+	if len(r.sent) != 0 || v.seqs[0] != 0 {
+		t.Fatal("a tick was sent without room")
+	}
+	room = true
+	r.place(rnd, 100)
+	r.tick()
+	v.same()
+	if v.seqs[0] != 200 {
+		t.Fatalf("the client stands at seq %d, want 200", v.seqs[0])
+	}
+}
+
+func TestChangesThatCancelOutStillMoveTheSeq(t *testing.T) {
+	r := newRig(t, 512, 512, "place2017", nil)
+	v := r.newViewer(ClassAll)
+	v.watch(0, 1)
+	r.tick()
+	for i, color := range []uint8{5, r.config.Blank} {
+		rec := &core.Record{Kind: core.KindPlacements, Shard: 0, First: uint64(i + 1), TimeMS: r.nowMS, Events: []core.Event{{Offset: 7, Color: color}}}
+		if err := r.hub.apply(rec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.tick()
+	if v.seqs[0] != 2 || r.hub.Stats().Pixels != 0 {
+		t.Fatalf("seq %d with %d pixels, want 2 with none", v.seqs[0], r.hub.Stats().Pixels)
+	}
+}
+
+func TestACanvasThatGrowsIsFetchedAnew(t *testing.T) {
+	rnd := testSeed(t)
+	grew := false
+	r := newRig(t, 600, 500, "place2017", func(o *Options) {
+		o.Changed = func(_ *core.Config, grown bool) []byte { grew = grown; return nil }
+	})
+	v := r.newViewer(ClassAll)
+	v.watch(0, 0b11)
+	r.place(rnd, 20)
+	r.tick()
+	larger := r.config
+	larger.Version, larger.Width, larger.Height = 2, 1100, 600
+	for _, s := range larger.Geometry().Shards() {
+		r.seqs[s]++
+		if err := r.hub.apply(&core.Record{Kind: core.KindConfig, Shard: s, First: r.seqs[s], TimeMS: r.nowMS, Config: &larger}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.config = larger
+	r.place(rnd, 20)
+	r.tick()
+	if !grew {
+		t.Fatal("nobody was told that the canvas grew")
+	}
+	v.follow = 0 // as session.Grown does
+	v.watch(0b11, 0)
+	if v.lost != 0b11 {
+		t.Fatalf("a client goes on with a canvas that is too small; lost %b", v.lost)
+	}
+	v.fetch()
+	v.watch(0, 0b111111)
+	for range 10 {
+		r.place(rnd, 30)
+		r.tick()
+		v.same()
+	}
+}
+
+func TestARingIsFilledFromBeforeTheBase(t *testing.T) {
+	rnd := testSeed(t)
+	old := newRig(t, 512, 512, "place2017", nil)
+	var log []*core.Record
+	away := old.newViewer(ClassAll)
+	for range 20 {
+		old.place(rnd, 10)
+		old.tick()
+	}
+	base := old.hub.Snapshot()
+	// The same events again, as the log would give them after a restart.
+	fresh := newRig(t, 512, 512, "place2017", func(o *Options) { o.Base = base })
+	fresh.hub.goal = base.Heads
+	ring := &old.hub.shards[0].ring
+	rec := &core.Record{Kind: core.KindPlacements, Shard: 0, First: 1, TimeMS: old.nowMS}
+	ring.visit(0, base.Heads[0], func(off uint32) { rec.Events = append(rec.Events, core.Event{Offset: off, Color: 3}) })
+	log = append(log, rec)
+	hub, err := NewHub(Options{Base: base, RingFrom: core.Heads{}, TickEvery: time.Second, NowMS: fresh.hub.opt.NowMS,
+		Room: fresh.hub.opt.Room, Say: fresh.hub.opt.Say, Broadcast: fresh.hub.opt.Broadcast, Changed: fresh.hub.opt.Changed,
+		RingAge: 5 * time.Minute, RingBytes: 64 << 20, CheckEach: time.Minute, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hub.goal = base.Heads
+	for _, r := range log {
+		if err := hub.apply(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fresh.hub, away.r = hub, fresh
+	away.watch(0, 1)
+	if away.lost != 0 {
+		t.Fatal("a client from before the restart has to fetch the canvas")
+	}
+	away.same()
+}
+
+func TestTicksOutOfRangeAreRefused(t *testing.T) {
+	for _, d := range []time.Duration{0, 19 * time.Millisecond, 11 * time.Second} {
+		if _, err := NewHub(Options{TickEvery: d, Base: &core.Snapshot{}}); core.CodeOf(err) != core.CodeInvalid {
+			t.Errorf("a tick of %v gives %v", d, err)
+		}
+	}
+}
+
+// A tick allocates its buffers and its broadcast, however many pixels it has.
+func BenchmarkTick(b *testing.B) {
+	rnd := rand.New(rand.NewPCG(1, 1))
+	r := newRig(&testing.T{}, 1000, 1000, "place2017", nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		for range 10 {
+			r.place(rnd, 100)
+		}
+		r.tick()
+	}
+}
