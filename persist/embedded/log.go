@@ -1,0 +1,294 @@
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"pixelwall/core"
+)
+
+// errFull means that the disk has no room: nothing was written, and trying again
+// later is safe.
+var errFull = errors.New("the disk is full")
+
+// syncFailed hides what a failed fsync says: even "no space" is no reason to try
+// that one again, because the system may have dropped what it could not write.
+type syncFailed struct{ error }
+
+// A segmentLog is the files of the log. One goroutine appends; any number read.
+type segmentLog struct {
+	fs            FS
+	dir           string
+	canvas        uint64
+	segmentBytes  int64
+	allocateBytes int64
+
+	// Of the one writer: the open segment, the end of its last group, and up to
+	// where the file is known to have room.
+	file     File
+	end      int64
+	reserved int64
+
+	mu       sync.Mutex // protects following
+	segments []segment  // rising by number
+	durable  int64      // end of the last segment, for readers
+	heads    core.Heads // at durable
+	timeMS   int64      // latest time at durable
+	changed  chan struct{}
+}
+
+// A segment is one file as readers know it.
+type segment struct {
+	segmentHeader
+	bytes int64 // whole length; of the last segment durable counts
+}
+
+func segmentName(number uint64) string { return fmt.Sprintf("%016x.seg", number) }
+
+func (l *segmentLog) path(number uint64) string { return filepath.Join(l.dir, segmentName(number)) }
+
+// list reads the header of every segment. They must follow one another.
+func (l *segmentLog) list() error {
+	names, err := l.fs.List(l.dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !strings.HasSuffix(name, ".seg") {
+			if strings.HasSuffix(name, ".tmp") { // a rotation that a crash cut short
+				if err := l.fs.Remove(filepath.Join(l.dir, name)); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		s, err := l.stat(name)
+		if err != nil {
+			return fmt.Errorf("%s: %w", filepath.Join(l.dir, name), err)
+		}
+		if n := len(l.segments); n > 0 && s.number != l.segments[n-1].number+1 {
+			return fmt.Errorf("%s: segment %s is missing before it", filepath.Join(l.dir, name), segmentName(l.segments[n-1].number+1))
+		}
+		l.segments = append(l.segments, s)
+	}
+	if len(l.segments) == 0 {
+		return fmt.Errorf("%s: no segments", l.dir)
+	}
+	return nil
+}
+
+func (l *segmentLog) stat(name string) (s segment, err error) {
+	f, err := l.fs.Open(filepath.Join(l.dir, name))
+	if err != nil {
+		return s, err
+	}
+	defer f.Close()
+	if s.segmentHeader, err = readSegmentHeader(f); err != nil {
+		return s, err
+	}
+	switch {
+	case s.canvas != l.canvas:
+		return s, fmt.Errorf("belongs to canvas %016x, this folder to %016x", s.canvas, l.canvas)
+	case segmentName(s.number) != name:
+		return s, fmt.Errorf("holds segment %d", s.number)
+	}
+	s.bytes, err = f.Bytes()
+	return s, err
+}
+
+// openLast opens the last segment for writing and cuts off what a crash left
+// behind its last whole group.
+func (l *segmentLog) openLast() error {
+	s := &l.segments[len(l.segments)-1]
+	f, err := l.fs.Open(l.path(s.number))
+	if err != nil {
+		return err
+	}
+	end, err := wholeGroups(f, s.bytes)
+	if err == nil {
+		err = f.Truncate(end)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("%s: %w", l.path(s.number), err), f.Close())
+	}
+	l.file, l.end, l.reserved, l.durable = f, end, end, end
+	s.bytes = end
+	return nil
+}
+
+// wholeGroups returns the end of the last whole group of a file. It fails when
+// what follows is no torn write but damage to what was durable once.
+func wholeGroups(f File, bytes int64) (end int64, err error) {
+	r := frameReader{file: f, at: segmentHeaderBytes, limit: bytes}
+	end = segmentHeaderBytes
+	for {
+		if _, err = r.next(); err != nil {
+			break
+		}
+		if r.last {
+			end = r.at
+		}
+	}
+	var bad *badFrame
+	if !errors.As(err, &bad) {
+		if r.at >= bytes {
+			return end, nil
+		}
+		return 0, err
+	}
+	at, found, err := laterGroup(f, bad.at, bytes)
+	if err != nil {
+		return 0, err
+	}
+	if found {
+		return 0, fmt.Errorf("damaged %w; good records follow at byte %d, so nothing was changed", bad, at)
+	}
+	return end, nil
+}
+
+// scan hands each record of the file up to end to fn.
+func scan(f File, end int64, fn func(rec []byte) error) error {
+	r := frameReader{file: f, at: segmentHeaderBytes, limit: end}
+	for r.at < end {
+		at := r.at
+		rec, err := r.next()
+		if err != nil {
+			return err
+		}
+		if err := fn(rec); err != nil {
+			return fmt.Errorf("at byte %d: %w", at, err)
+		}
+	}
+	return nil
+}
+
+// scan hands each record from segment i on to fn.
+//
+// Ownership: the record is valid until fn returns.
+func (l *segmentLog) scan(i int, fn func(rec []byte) error) error {
+	for _, s := range l.segments[i:] {
+		f, err := l.fs.Open(l.path(s.number))
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(scan(f, s.bytes, fn), f.Close()); err != nil {
+			return fmt.Errorf("%s: damaged %w; nothing was changed", l.path(s.number), err)
+		}
+	}
+	return nil
+}
+
+// prepare makes sure that a group of n bytes has room, in a new segment when the
+// present one is full. It fails with errFull and may then be called again; every
+// other error is the end of this log.
+func (l *segmentLog) prepare(n int64) error {
+	if l.end >= l.segmentBytes {
+		if err := l.rotate(); err != nil {
+			return l.full(err)
+		}
+	}
+	for l.end+n > l.reserved {
+		step := max(l.allocateBytes, l.end+n-l.reserved)
+		if err := l.file.Allocate(l.reserved, step); err != nil {
+			return l.full(err)
+		}
+		l.reserved += step
+	}
+	return nil
+}
+
+// full sorts a full disk from every other fault.
+func (l *segmentLog) full(err error) error {
+	if isFull(err) {
+		return fmt.Errorf("%w: %w", errFull, err)
+	}
+	return err
+}
+
+// append writes the group and makes it durable. After errFull the file is as it
+// was before; after any other error nobody knows what is in it, and nothing may
+// be appended ever again.
+func (l *segmentLog) append(group []byte) error {
+	if _, err := l.file.WriteAt(group, l.end); err != nil {
+		if !isFull(err) {
+			return err
+		}
+		// A rest of this group behind a shorter next one could be read as its
+		// continuation, so it has to go before anything else is written.
+		if err := l.file.Truncate(l.end); err != nil {
+			return err
+		}
+		l.reserved = l.end
+		return l.full(err)
+	}
+	if err := l.file.Sync(); err != nil {
+		return err
+	}
+	l.end += int64(len(group))
+	return nil
+}
+
+// publish lets readers see what was appended, which ends at heads and timeMS.
+func (l *segmentLog) publish(heads *core.Heads, timeMS int64) {
+	l.mu.Lock()
+	l.durable, l.heads, l.timeMS = l.end, *heads, timeMS
+	changed := l.changed
+	l.changed = make(chan struct{})
+	l.mu.Unlock()
+	close(changed)
+}
+
+// rotate closes the segment at its last group and begins the next one.
+func (l *segmentLog) rotate() error {
+	if err := l.file.Truncate(l.end); err != nil {
+		return err
+	}
+	l.reserved = l.end
+	if err := l.file.Sync(); err != nil {
+		return syncFailed{err}
+	}
+	last := l.segments[len(l.segments)-1]
+	h := segmentHeader{canvas: l.canvas, number: last.number + 1, timeMS: l.timeMS, heads: l.heads}
+	f, err := createSegment(l.fs, l.dir, &h)
+	if err != nil {
+		return err
+	}
+	if err := l.file.Close(); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	l.mu.Lock()
+	l.segments[len(l.segments)-1].bytes = l.end
+	l.segments = append(l.segments, segment{segmentHeader: h, bytes: segmentHeaderBytes})
+	l.durable = segmentHeaderBytes
+	l.mu.Unlock()
+	l.file, l.end, l.reserved = f, segmentHeaderBytes, segmentHeaderBytes
+	return nil
+}
+
+// createSegment makes the file of h, which is there whole or not at all.
+func createSegment(fsys FS, dir string, h *segmentHeader) (File, error) {
+	name := filepath.Join(dir, segmentName(h.number))
+	f, err := fsys.Create(name + ".tmp")
+	if err != nil {
+		return nil, err
+	}
+	if _, err = f.WriteAt(h.append(nil), 0); err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		err = fsys.Rename(name+".tmp", name)
+	}
+	if err == nil {
+		err = fsys.SyncDir(dir)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close(), fsys.Remove(name+".tmp"))
+	}
+	return f, nil
+}

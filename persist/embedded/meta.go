@@ -1,0 +1,155 @@
+package embedded
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+
+	"pixelwall/core"
+	"pixelwall/persist"
+)
+
+// formatVersion is the version of the folder as a whole.
+const formatVersion = 1
+
+// The names in the data folder.
+const (
+	metaName      = "meta.json"
+	lockName      = "LOCK"
+	logName       = "log"
+	creatingName  = "creating" // a log in the making; removed at start
+	indexName     = "index"
+	snapshotsName = "snapshots"
+)
+
+// A meta is meta.json: what never changes about a canvas.
+type meta struct {
+	Format    int    `json:"format"`
+	Canvas    string `json:"canvas"` // 16 hex digits
+	CreatedMS int64  `json:"created_ms"`
+	StartHash string `json:"start_hash,omitempty"`
+
+	canvas uint64
+}
+
+// readMeta returns nil where there is no canvas yet.
+func readMeta(fsys FS, dir string) (*meta, error) {
+	name := filepath.Join(dir, metaName)
+	b, err := readFile(fsys, name, 1<<20)
+	if err != nil || b == nil {
+		return nil, err
+	}
+	var m meta
+	if err := json.Unmarshal(b, &m); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if m.Format > formatVersion {
+		return nil, core.NewError(core.CodeMismatch, fmt.Sprintf("%s: folder of format %d, written by a newer program; this one knows format %d", dir, m.Format, formatVersion))
+	}
+	if m.canvas, err = strconv.ParseUint(m.Canvas, 16, 64); err != nil || m.canvas == 0 {
+		return nil, fmt.Errorf("%s: bad canvas id %q", name, m.Canvas)
+	}
+	return &m, nil
+}
+
+// create makes a canvas in an empty folder. The log is made aside and moved in
+// place, meta.json comes last: until it is there, the next start creates again.
+// A log without meta.json is therefore no crash of ours unless nobody has
+// painted on it yet, and then it goes; any other one is left alone.
+func create(o *Options, nowMS int64) (*meta, error) {
+	c := &o.Create
+	if err := c.Config.Validate(); err != nil {
+		return nil, err
+	}
+	switch {
+	case c.Canvas == 0:
+		return nil, core.NewError(core.CodeInvalid, "a canvas needs an id")
+	case c.Start != nil && c.Start.Geometry() != c.Config.Geometry():
+		return nil, core.NewError(core.CodeMismatch, "the start canvas has another size than the canvas")
+	}
+	dir := func(name string) string { return filepath.Join(o.Dir, name) }
+	if err := removeUnpainted(o.FS, dir(logName)); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{creatingName, indexName, snapshotsName} {
+		if err := o.FS.Remove(dir(name)); err != nil {
+			return nil, err
+		}
+	}
+	if err := o.FS.MkdirAll(dir(creatingName)); err != nil {
+		return nil, err
+	}
+	if err := createLog(o, dir(creatingName), nowMS); err != nil {
+		return nil, err
+	}
+	if err := o.FS.Rename(dir(creatingName), dir(logName)); err != nil {
+		return nil, err
+	}
+	if err := o.FS.SyncDir(o.Dir); err != nil {
+		return nil, err
+	}
+	m := &meta{Format: formatVersion, Canvas: fmt.Sprintf("%016x", c.Canvas), CreatedMS: nowMS, StartHash: c.StartHash, canvas: c.Canvas}
+	b, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	return m, writeFile(o.FS, dir(metaName), append(b, '\n'))
+}
+
+// createLog makes the first segment with the start canvas of every shard.
+func createLog(o *Options, dir string, nowMS int64) error {
+	c := &o.Create
+	f, err := createSegment(o.FS, dir, &segmentHeader{canvas: c.Canvas, number: 1})
+	if err != nil {
+		return err
+	}
+	var g groupWriter
+	g.begin(segmentHeaderBytes)
+	for _, s := range c.Config.Geometry().Shards() {
+		r := core.Record{Kind: core.KindStart, Canvas: c.Canvas, Shard: s, TimeMS: nowMS, Config: &c.Config}
+		if c.Start != nil {
+			r.Pixels = c.Start.AppendPacked(nil, s)
+		}
+		g.open()
+		g.buf = persist.AppendRecord(g.buf, &r)
+	}
+	_, err = f.WriteAt(g.finish(), segmentHeaderBytes)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// removeUnpainted removes a log of one segment that holds start canvases only.
+func removeUnpainted(fsys FS, dir string) error {
+	names, err := fsys.List(dir)
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	painted := fmt.Errorf("%s: a log without %s, which says whose it is; nothing was changed", dir, metaName)
+	if len(names) > 1 || names[0] != segmentName(1) {
+		return painted
+	}
+	f, err := fsys.Open(filepath.Join(dir, names[0]))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	bytes, err := f.Bytes()
+	if err != nil {
+		return err
+	}
+	var r core.Record
+	err = scan(f, bytes, func(rec []byte) error {
+		if err := persist.DecodeRecord(rec, &r); err != nil || r.Kind != core.KindStart {
+			return painted
+		}
+		return nil
+	})
+	if err != nil {
+		return painted
+	}
+	return fsys.Remove(dir)
+}

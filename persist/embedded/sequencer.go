@@ -1,0 +1,288 @@
+package embedded
+
+import (
+	"errors"
+	"math/bits"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"pixelwall/core"
+	"pixelwall/persist"
+)
+
+// recordEventsMax is how many placements a record of ours holds at most. A
+// reader decodes a record at once, so this bounds what a reader needs.
+const recordEventsMax = 4096
+
+// A sequencer decides placements in the order in which they came. One goroutine
+// goes round: take what waits, decide, write, fdatasync, publish, answer. What
+// comes meanwhile is the next group.
+type sequencer struct {
+	log    *segmentLog
+	queue  *queue
+	clock  func() int64
+	canvas uint64
+
+	mu        sync.Mutex // protects following; held to decide a group, not to write it
+	config    core.Config
+	board     *core.Board
+	heads     core.Heads
+	times     [core.ShardsMax]int64
+	requests  *requests
+	cooldowns *cooldowns
+
+	// Of the goroutine alone.
+	area    [core.ShardsMax]area
+	staged  [core.ShardsMax][]core.Event
+	touched uint64 // shards with something in staged
+	undo    []undoCharge
+	group   groupWriter
+	full    error // the last errFull, nil when there is room
+
+	state    atomic.Pointer[State]
+	onCommit func(placements int) // after publish, between two groups
+}
+
+// An area is what the canvas fills of a shard.
+type area struct{ w, h uint32 }
+
+// An undoCharge is what a user's cooldown was before this group.
+type undoCharge struct {
+	user   uint64
+	before charge
+}
+
+// A Mode says what a store takes.
+type Mode uint8
+
+const (
+	OK       Mode = iota
+	ReadOnly      // the disk is full; it goes on by itself when there is room
+	Stopped       // a write or fsync failed; only a restart can tell what is stored
+)
+
+// String returns the name of m as health reports it.
+func (m Mode) String() string { return [...]string{"ok", "read_only", "stopped"}[m] }
+
+// A State is a Mode and why.
+type State struct {
+	Mode   Mode
+	Reason string
+}
+
+func (q *sequencer) setConfig(c *core.Config) {
+	q.config = *c
+	q.cooldowns.setRule(c.Cooldown())
+	g := c.Geometry()
+	for s := range q.area {
+		w, h := g.Area(core.ShardID(s))
+		q.area[s] = area{uint32(w), uint32(h)}
+	}
+}
+
+// loop runs until closing is closed and what waits then is answered.
+func (q *sequencer) loop(closing <-chan struct{}, probeEvery time.Duration) {
+	probe := time.NewTicker(probeEvery)
+	defer probe.Stop()
+	var spare []*job
+	for {
+		select {
+		case <-q.queue.wake:
+			jobs := q.queue.take(spare)
+			q.work(jobs)
+			clear(jobs)
+			spare = jobs
+		case <-probe.C:
+			if q.full != nil {
+				q.prepare(0)
+			}
+		case <-closing:
+			q.work(q.queue.close(core.NewError(core.CodeUnavailable, "the store is closed")))
+			return
+		}
+	}
+}
+
+// work answers jobs in order. Placements that follow one another are one group;
+// a configuration is a group of its own.
+func (q *sequencer) work(jobs []*job) {
+	for len(jobs) > 0 {
+		n := 1
+		if jobs[0].config != nil {
+			jobs[0].err = q.configure(jobs[0].config)
+		} else {
+			for n < len(jobs) && jobs[n].config == nil {
+				n++
+			}
+			q.commit(jobs[:n])
+		}
+		for _, j := range jobs[:n] {
+			j.finish()
+		}
+		jobs = jobs[n:]
+	}
+}
+
+// commit decides a group and makes it durable. When the disk turns out to be
+// full, the group is taken back and decided again by a store that takes nothing.
+func (q *sequencer) commit(jobs []*job) {
+	if q.stopped() {
+		q.fail(jobs)
+		return
+	}
+	placements := 0
+	for _, j := range jobs {
+		placements += len(j.ps)
+	}
+	shards := min(placements, core.ShardsMax)
+	room := placements*(persist.RecordBytes(1)-persist.RecordBytes(0)) +
+		(shards+placements/recordEventsMax)*(persist.RecordBytes(0)+frameHeaderBytes)
+	if !q.prepare(int64(room)) && q.stopped() {
+		q.fail(jobs)
+		return
+	}
+	for {
+		stored := q.decide(jobs)
+		if stored == 0 {
+			return
+		}
+		err := q.log.append(q.group.finish())
+		if err == nil {
+			q.log.publish(&q.heads, q.latest())
+			q.onCommit(stored)
+			return
+		}
+		if !errors.Is(err, errFull) {
+			q.stop(err)
+			q.fail(jobs)
+			return
+		}
+		q.takeBack(stored)
+		q.setFull(err)
+	}
+}
+
+// prepare asks the log for room and learns from the answer.
+func (q *sequencer) prepare(n int64) bool {
+	// A store that was full asks for more than it needs, or it would be full
+	// again at once.
+	if q.full != nil {
+		n += q.log.allocateBytes
+	}
+	err := q.log.prepare(n)
+	switch {
+	case err == nil:
+		if q.full != nil {
+			q.full = nil
+			q.state.Store(&State{Mode: OK})
+		}
+	case errors.Is(err, errFull):
+		q.setFull(err)
+	default:
+		q.stop(err)
+	}
+	return err == nil
+}
+
+func (q *sequencer) setFull(err error) {
+	if q.full == nil {
+		q.state.Store(&State{Mode: ReadOnly, Reason: err.Error()})
+	}
+	q.full = err
+}
+
+func (q *sequencer) stop(err error) { q.state.Store(&State{Mode: Stopped, Reason: err.Error()}) }
+
+func (q *sequencer) stopped() bool { return q.state.Load().Mode == Stopped }
+
+// fail tells the callers that nothing is known.
+func (q *sequencer) fail(jobs []*job) {
+	err := core.NewError(core.CodeUnavailable, "the store has stopped")
+	for _, j := range jobs {
+		j.err = err
+	}
+}
+
+func (q *sequencer) latest() (ms int64) {
+	for _, t := range q.times {
+		ms = max(ms, t)
+	}
+	return ms
+}
+
+// seal turns what is staged into records, in the order of the shards.
+func (q *sequencer) seal() {
+	q.group.begin(q.log.end)
+	for rest := q.touched; rest != 0; rest &= rest - 1 {
+		s := core.ShardID(bits.TrailingZeros64(rest))
+		r := core.Record{Kind: core.KindPlacements, Canvas: q.canvas, Shard: s, TimeMS: q.times[s]}
+		r.First = q.heads[s] + 1 - uint64(len(q.staged[s]))
+		for events := q.staged[s]; len(events) > 0; {
+			n := min(len(events), recordEventsMax)
+			r.Events = events[:n]
+			q.group.open()
+			q.group.buf = persist.AppendRecord(q.group.buf, &r)
+			events, r.First = events[n:], r.First+uint64(n)
+		}
+	}
+}
+
+// configure stores c in the log of every shard, and then follows it.
+func (q *sequencer) configure(c *core.Config) error {
+	if q.stopped() {
+		return core.NewError(core.CodeUnavailable, "the store has stopped")
+	}
+	if err := c.Follows(&q.config); err != nil {
+		return err
+	}
+	now := q.clock()
+	heads, times := q.heads, q.times
+	room := int64(0)
+	for pass := range 2 { // the second one knows where the group will lie
+		heads, times = q.heads, q.times
+		q.group.begin(q.log.end)
+		for _, s := range c.Geometry().Shards() {
+			times[s] = max(now, times[s])
+			if !q.board.Geometry().Has(s) { // the canvas grew: a shard begins with its start
+				q.record(&core.Record{Kind: core.KindStart, Canvas: q.canvas, Shard: s, TimeMS: times[s], Config: c})
+			}
+			heads[s]++
+			q.record(&core.Record{Kind: core.KindConfig, Canvas: q.canvas, Shard: s, First: heads[s], TimeMS: times[s], Config: c})
+		}
+		if room = int64(len(q.group.buf)); pass == 0 && !q.prepare(room) {
+			return q.refusal()
+		}
+	}
+	if err := q.log.append(q.group.finish()); err != nil {
+		if errors.Is(err, errFull) {
+			q.setFull(err)
+		} else {
+			q.stop(err)
+		}
+		return q.refusal()
+	}
+	q.mu.Lock()
+	q.heads, q.times = heads, times
+	err := q.board.Grow(c.Width, c.Height)
+	q.setConfig(c)
+	q.mu.Unlock()
+	q.log.publish(&q.heads, q.latest())
+	return err
+}
+
+func (q *sequencer) record(r *core.Record) {
+	q.group.open()
+	q.group.buf = persist.AppendRecord(q.group.buf, r)
+}
+
+// refusal is what a caller hears while nothing can be stored.
+func (q *sequencer) refusal() error {
+	if q.stopped() {
+		return core.NewError(core.CodeUnavailable, "the store has stopped")
+	}
+	return errReadOnly
+}
+
+// errReadOnly is every refusal of a full disk; it is shared, and nobody writes to it.
+var errReadOnly = &core.Error{Code: core.CodeReadOnly, Msg: "the disk is full; the canvas can be watched", RetryAfter: 5 * time.Second}
