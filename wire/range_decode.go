@@ -21,7 +21,10 @@ func (r *rangeReader) decode(dst []Pixel, param uint8, payload []byte, c *Canvas
 	if c.Bits == 8 {
 		width = uint(r.coder.direct(3)) + 1
 	}
-	if n > c.Area() {
+	switch {
+	case r.coder.bad:
+		return nil, errShort
+	case n > c.Area():
 		return nil, errCount
 	}
 	r.near.start(c)
@@ -29,7 +32,10 @@ func (r *rangeReader) decode(dst []Pixel, param uint8, payload []byte, c *Canvas
 	first, next, all := len(dst), 0, uint8(1)
 	for range n {
 		index := next + r.gap()
-		if index >= c.Area() {
+		switch {
+		case r.coder.bad:
+			return nil, errShort
+		case index >= c.Area():
 			return nil, errPixel
 		}
 		r.near.rank(dst[first:], index)
