@@ -1,0 +1,61 @@
+package api
+
+import (
+	"pixelwall/core"
+)
+
+// A Status sums up how a server does.
+type Status string
+
+const (
+	StatusOK       Status = "ok"
+	StatusDegraded Status = "degraded" // a dependency is down, the server does its work
+	StatusReadOnly Status = "read_only"
+	StatusDraining Status = "draining"
+)
+
+// A Health is how a server does.
+type Health struct {
+	Status       Status            `json:"status"`
+	Connections  int               `json:"connections"`
+	Dependencies map[string]string `json:"dependencies"` // by name: "ok", or a word on what is wrong
+	Reason       string            `json:"-"`            // why it is not ok, a sentence
+}
+
+func (a *API) getHealth(r *request) error {
+	h := a.o.Health()
+	if h.Dependencies == nil {
+		h.Dependencies = map[string]string{}
+	}
+	return r.json(h, noStore)
+}
+
+// getLive says that the process answers, whatever it depends on.
+func (a *API) getLive(r *request) error { return r.text("ok\n") }
+
+// getReady says whether a load balancer should send people here.
+func (a *API) getReady(r *request) error {
+	h := a.o.Health()
+	switch h.Status {
+	case StatusReadOnly:
+		return core.NewError(core.CodeReadOnly, reason(h, "the store takes no placements just now"))
+	case StatusDraining:
+		return core.NewError(core.CodeDraining, reason(h, "this server goes away"))
+	default:
+		return r.text("ok\n")
+	}
+}
+
+func reason(h Health, otherwise string) string {
+	if h.Reason != "" {
+		return h.Reason
+	}
+	return otherwise
+}
+
+func (r *request) text(body string) error {
+	r.Response.Header.Set("Cache-Control", noStore)
+	r.SetContentType("text/plain; charset=utf-8")
+	r.SetBodyString(body)
+	return nil
+}

@@ -1,0 +1,78 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"pixelwall/core"
+	"pixelwall/edge/token"
+)
+
+const (
+	pixelItems    = 20  // items of a page when nothing else is asked for
+	pixelItemsMax = 100 // bounds what one request costs the history
+	pixelTimeout  = 2 * time.Second
+)
+
+// A pixelPast is what happened to one pixel, newest first.
+type pixelPast struct {
+	X     int         `json:"x"`
+	Y     int         `json:"y"`
+	Items []pixelItem `json:"items"`
+	Next  *uint64     `json:"next"` // before= of the next page, null on the last
+}
+
+type pixelItem struct {
+	Seq   uint64 `json:"seq"`
+	Time  stamp  `json:"time"`
+	Color uint8  `json:"color"`
+	User  *user  `json:"user"` // null: nobody, such as a moderator's undo
+}
+
+func (a *API) getPixel(r *request) error {
+	q := &r.query
+	x, y := int(q.required("x", 0, core.SideMax-1)), int(q.required("y", 0, core.SideMax-1))
+	limit := int(q.number("limit", pixelItems, 1, pixelItemsMax))
+	before := uint64(q.number("before", 0, 1, 1<<53-1))
+	if err := q.err(); err != nil {
+		return err
+	}
+	c := a.o.Canvas.Config()
+	if !c.Geometry().Contains(x, y) {
+		return core.NewError(core.CodeOutOfCanvas, fmt.Sprintf("pixel %d,%d is not on the canvas of %dx%d", x, y, c.Width, c.Height))
+	}
+	// One more than asked for tells whether there is a next page.
+	events, err := a.pixelEvents(x, y, before, limit+1)
+	if err != nil {
+		return err
+	}
+	past := pixelPast{X: x, Y: y, Items: []pixelItem{}}
+	for i := range events[:min(limit, len(events))] {
+		past.Items = append(past.Items, a.pixelItem(&events[i]))
+	}
+	if len(events) > limit {
+		past.Next = &past.Items[limit-1].Seq
+	}
+	return r.json(past, noStore)
+}
+
+func (a *API) pixelEvents(x, y int, before uint64, limit int) (events []core.PastEvent, err error) {
+	err = a.past.run(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), pixelTimeout)
+		defer cancel()
+		shard, off := core.Locate(x, y)
+		events, err = a.o.History.Pixel(ctx, shard, off, before, limit)
+		return err
+	})
+	return events, err
+}
+
+func (a *API) pixelItem(e *core.PastEvent) pixelItem {
+	item := pixelItem{Seq: e.Seq, Time: stamp(time.UnixMilli(e.TimeMS)), Color: e.Color}
+	if e.User != 0 {
+		id, name := a.o.User(e.User)
+		item.User = &user{token.FormatID(id), name}
+	}
+	return item
+}
