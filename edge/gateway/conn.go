@@ -28,7 +28,8 @@ type Handler interface {
 	Skipped(c *Conn, b *Broadcast)
 
 	// Drained tells, once, that everything queued for c has been taken by the
-	// kernel after a Skipped. Now is the time to catch up: Post a function that sends what c missed and calls Follow.
+	// kernel after a Skipped. Now is the time to catch up: Post a function that
+	// sends what c missed and calls Follow.
 	Drained(c *Conn)
 
 	// Close is the last call about c. code is the one that was sent or

@@ -88,7 +88,7 @@ func (g *Gateway) loopOf(el gnet.EventLoop) *loop {
 	}
 	g.loopsMu.Lock()
 	defer g.loopsMu.Unlock()
-	l := &loop{g: g, el: el, wakeFD: -1}
+	l := &loop{g: g, el: el, wakeFD: -1, sliceMax: sliceMax}
 	l.fan.sender, l.err = newSender(g.cfg.Sender)
 	if l.err != nil {
 		l.fan.sender = &sendtoSender{}

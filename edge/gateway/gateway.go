@@ -183,17 +183,23 @@ func (g *Gateway) Stop(ctx context.Context) error {
 			waiting = false
 		}
 	}
-	stopping, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	err := g.engine.Stop(stopping)
+	// gnet's Stop asks every half second whether it is done; the end of Run says
+	// so at once.
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	err := g.engine.Stop(now)
 	g.closeHTTP()
 	select {
 	case <-g.done:
 		return nil
-	case <-stopping.Done():
-		return fmt.Errorf("gateway: stop: %w", errors.Join(err, stopping.Err()))
+	case <-time.After(stopPatience):
+		return fmt.Errorf("gateway: stop: %w", err)
 	}
 }
+
+// stopPatience is how long the loops may take to end. They need longer only
+// when a handler blocks.
+const stopPatience = 5 * time.Second
 
 func (g *Gateway) nowMS() int64 { return time.Since(g.started).Milliseconds() }
 func (g *Gateway) nowUS() int64 { return time.Since(g.started).Microseconds() }

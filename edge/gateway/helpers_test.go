@@ -169,8 +169,16 @@ func (c *client) frame() (ws.OpCode, []byte) {
 }
 
 func (c *client) tryFrame() (ws.OpCode, []byte, error) {
-	f, err := ws.ReadFrame(c.r)
-	return f.Header.OpCode, f.Payload, err
+	h, err := ws.ReadHeader(c.r)
+	if err != nil {
+		return 0, nil, err
+	}
+	if h.Masked || h.Length > 64<<20 {
+		return 0, nil, fmt.Errorf("server sent %+v", h)
+	}
+	p := make([]byte, h.Length)
+	_, err = io.ReadFull(c.r, p)
+	return h.OpCode, p, err
 }
 
 // expect reads one frame and compares it.

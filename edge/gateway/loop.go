@@ -78,12 +78,13 @@ type loop struct {
 	gone  []*Conn // left, Handler.Close not called yet; each connection at most once
 	skips []skip  // Handler.Skipped not called yet; each connection at most once
 
-	cur     *Broadcast // being sent; recips below pos have not got it
-	pos     int
-	curTook time.Duration
-	curWait time.Duration
-	fan     fan
-	request Request
+	cur      *Broadcast // being sent; recips below pos have not got it
+	pos      int
+	curTook  time.Duration
+	curWait  time.Duration
+	fan      fan
+	sliceMax time.Duration // tests make it short
+	request  Request
 }
 
 // add takes c into the packed slices. A broadcast under way does not reach it.
@@ -192,7 +193,7 @@ func (l *loop) run() {
 		case t.c.state == stateOpen:
 			l.callPosted(t.c, t.forConn)
 		}
-		if t.b == nil && time.Since(began) > sliceMax {
+		if t.b == nil && time.Since(began) > l.sliceMax {
 			l.again()
 			return
 		}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -41,6 +42,20 @@ func (r *Request) clientAddr(peer netip.Addr, trusted []netip.Prefix) (addr neti
 		addr = next
 	}
 	return addr, forwarded
+}
+
+// ClientAddr returns the same for an HTTP request that the gateway handed over,
+// from its header lines, and whether limits per address leave it out: loopback
+// without a forwarding header is, for load tests and local use.
+func ClientAddr(peer netip.Addr, headers []byte, trusted []netip.Prefix) (addr netip.Addr, exempt bool) {
+	var r Request
+	for line := range bytes.Lines(headers) {
+		if line = bytes.TrimRight(line, "\r\n"); len(line) > 0 && r.parseHeader(line) != nil {
+			return peer, false
+		}
+	}
+	addr, forwarded := r.clientAddr(peer.Unmap(), trusted)
+	return addr, addr.IsLoopback() && !forwarded
 }
 
 // parseForwarded reads an address with or without a port.

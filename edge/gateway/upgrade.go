@@ -57,7 +57,7 @@ func (r *Request) originAllowed(origins []string) bool {
 		return false
 	}
 	got, ok := parseOrigin(string(r.Header("Origin")))
-	if ok && equalFold(r.Header("Host"), got.host) {
+	if ok && (got.scheme == "http" || got.scheme == "https") && equalFold(r.Header("Host"), got.host) {
 		return true
 	}
 	for _, o := range origins {
