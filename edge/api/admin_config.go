@@ -47,8 +47,7 @@ func configOf(c *core.Config) config {
 }
 
 func (a *API) getConfig(r *request) error {
-	c := a.o.Canvas.Config()
-	return r.json(configOf(&c), noStore)
+	return r.json(configOf(a.o.Canvas.Config()), noStore)
 }
 
 // patchConfig stores the next configuration. It is in force at a place of each
@@ -70,8 +69,7 @@ func (a *API) patchConfig(r *request) error {
 	if d.More() {
 		return core.NewError(core.CodeInvalid, "something follows the change of the configuration")
 	}
-	old := a.o.Canvas.Config()
-	next, err := p.apply(old)
+	next, err := p.apply(a.o.Canvas.Config())
 	if err != nil {
 		return err
 	}
@@ -86,11 +84,11 @@ func (a *API) patchConfig(r *request) error {
 }
 
 // apply returns the configuration that follows old.
-func (p *configPatch) apply(old core.Config) (core.Config, error) {
+func (p *configPatch) apply(old *core.Config) (core.Config, error) {
 	if p.Version != nil && *p.Version != old.Version {
-		return old, core.NewError(core.CodeMismatch, fmt.Sprintf("the present version is %d, not %d", old.Version, *p.Version))
+		return *old, core.NewError(core.CodeMismatch, fmt.Sprintf("the present version is %d, not %d", old.Version, *p.Version))
 	}
-	next := old
+	next := *old
 	next.Version++
 	next.Palette = old.Palette[:len(old.Palette):len(old.Palette)]
 	set(&next.Width, p.Width)
@@ -100,11 +98,11 @@ func (p *configPatch) apply(old core.Config) (core.Config, error) {
 	for i, c := range p.AppendColors {
 		rgb, err := strconv.ParseUint(strings.TrimPrefix(c.Hex, "#"), 16, 32)
 		if err != nil || len(c.Hex) != 7 || c.Hex[0] != '#' {
-			return old, core.NewError(core.CodeInvalid, fmt.Sprintf("append_colors[%d].hex is not #rrggbb", i))
+			return *old, core.NewError(core.CodeInvalid, fmt.Sprintf("append_colors[%d].hex is not #rrggbb", i))
 		}
 		next.Palette = append(next.Palette, core.Color{Name: c.Name, RGB: uint32(rgb)})
 	}
-	return next, next.Follows(&old)
+	return next, next.Follows(old)
 }
 
 func set[T any](field *T, v *T) {

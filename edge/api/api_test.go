@@ -80,12 +80,11 @@ type boardCanvas struct {
 	snapshots int
 }
 
-func (b *boardCanvas) ID() uint64 { return b.id }
-
-func (b *boardCanvas) Config() core.Config {
+func (b *boardCanvas) Config() *core.Config {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.config
+	c := b.config
+	return &c
 }
 
 func (b *boardCanvas) Heads() core.Heads {
@@ -151,7 +150,7 @@ func newWorld(t *testing.T, width, height int, palette string, change func(*Opti
 		issuer: token.NewIssuer(keys, token.NewBudget(5), rand.NewChaCha8([32]byte{2})),
 	}
 	o := Options{
-		Canvas: w.board, History: store, Sessions: w.issuer, Health: w.health.get, Now: w.clock.Now,
+		Canvas: w.board, CanvasID: store.Canvas(), History: store, Sessions: w.issuer, Health: w.health.get, Now: w.clock.Now,
 		User:      func(uid uint64) (uint64, string) { return keys.PublicID(uid), keys.Name(uid) },
 		Configure: store.Configure,
 	}
@@ -202,7 +201,7 @@ func (w *world) place(user uint64, pixels ...[3]int) {
 	w.t.Helper()
 	cfg := w.board.Config()
 	for i, p := range pixels {
-		placement, err := core.NewPlacement(&cfg, p[0], p[1], p[2], user, core.Request{Instance: rand.Uint64(), Number: uint32(i + 1)})
+		placement, err := core.NewPlacement(cfg, p[0], p[1], p[2], user, core.Request{Instance: rand.Uint64(), Number: uint32(i + 1)})
 		if err != nil {
 			w.t.Fatal(err)
 		}

@@ -22,11 +22,15 @@ func itoa(n int) string { return strconv.Itoa(n) }
 
 // getCanvas leads to the newest version.
 func (a *API) getCanvas(r *request) error {
+	v, err := a.versions.newest()
+	if err != nil {
+		return err
+	}
 	base := strings.TrimSuffix(a.o.CanvasURL, "/")
 	if base == "" {
 		base = a.CanvasURL()
 	}
-	r.Response.Header.Set("Location", base+"/"+a.versions.newest().name)
+	r.Response.Header.Set("Location", base+"/"+v.name)
 	r.Response.Header.Set("Cache-Control", brief)
 	r.SetStatusCode(http.StatusFound)
 	return nil

@@ -28,7 +28,7 @@ type infoColor struct {
 func (a *API) getInfo(r *request) error {
 	c := a.o.Canvas.Config()
 	return r.json(info{
-		Canvas: token.FormatID(a.o.Canvas.ID()),
+		Canvas: token.FormatID(a.o.CanvasID),
 		Width:  c.Width, Height: c.Height, Shard: core.ShardSide, Bits: c.Bits,
 		Colors:     colorsOf(c.Palette),
 		CooldownMS: c.CooldownMS, Max: c.BurstMax, TickMS: a.o.TickMS(),

@@ -17,16 +17,15 @@ import (
 	"pixelwall/edge/token"
 )
 
-// A Canvas is what the API shows. All methods may be called concurrently.
+// A Canvas is what the API shows; fanout.Hub is one. All methods may be called
+// concurrently.
 type Canvas interface {
-	// ID returns the random id of the canvas.
-	ID() uint64
-	// Config returns the present configuration; the palette is only read.
-	Config() core.Config
+	// Config returns the present configuration. Nobody changes what it points to.
+	Config() *core.Config
 	// Heads returns the seqs at the last tick boundary.
 	Heads() core.Heads
 	// Snapshot returns the canvas at the last tick boundary, Config and Times of
-	// the same moment included.
+	// the same moment included, or nil while it is not known yet.
 	//
 	// Ownership: the snapshot is a fresh copy and the caller's to keep.
 	Snapshot() *core.Snapshot
@@ -41,6 +40,7 @@ type Sessions interface {
 // Options are what an API stands on. The first group is needed, the rest may be left out.
 type Options struct {
 	Canvas   Canvas
+	CanvasID uint64
 	History  core.History
 	Sessions Sessions
 	User     func(uid uint64) (id uint64, name string) // how others know a user

@@ -31,7 +31,10 @@ type picture struct {
 }
 
 func (a *API) getPNG(r *request) error {
-	v := a.versions.newest()
+	v, err := a.versions.newest()
+	if err != nil {
+		return err
+	}
 	c, err := cropOf(&r.query, v.config.Geometry())
 	if err != nil {
 		return err

@@ -25,7 +25,7 @@ var statuses = map[core.Code]int{
 	core.CodeHelloRequired:  http.StatusBadRequest,
 	core.CodeUnknownMessage: http.StatusBadRequest,
 	core.CodeUnknownShard:   http.StatusNotFound,
-	core.CodeExpired:        http.StatusGone,
+	core.CodeExpired:        http.StatusConflict,
 	core.CodeReadOnly:       http.StatusServiceUnavailable,
 	core.CodeUnavailable:    http.StatusServiceUnavailable,
 	core.CodeTooMany:        http.StatusTooManyRequests,

@@ -34,8 +34,9 @@ type versions struct {
 	kept []*version // oldest first, the last one is the newest
 }
 
-// newest returns the version that a client should fetch now.
-func (vs *versions) newest() *version {
+// newest returns the version that a client should fetch now, or
+// core.CodeUnavailable while the canvas is not known yet.
+func (vs *versions) newest() (*version, error) {
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
 	now := vs.now()
@@ -43,15 +44,23 @@ func (vs *versions) newest() *version {
 	if n := len(vs.kept); n > 0 {
 		last := vs.kept[n-1]
 		if now.Sub(last.made) < versionEvery || vs.canvas.Heads() == last.heads || !vs.fits(last) {
-			return last
+			return last, nil
 		}
-		last.replaced = now
+	}
+	s := vs.canvas.Snapshot()
+	if s == nil {
+		err := core.NewError(core.CodeUnavailable, "the canvas is still being read")
+		err.RetryAfter = time.Second
+		return nil, err
+	}
+	if n := len(vs.kept); n > 0 {
+		vs.kept[n-1].replaced = now
 		// Who asks next drops it; the timer is for when nobody does.
 		time.AfterFunc(versionKept, func() { vs.find("") })
 	}
-	v := newVersion(vs.canvas.Snapshot(), now)
+	v := newVersion(s, now)
 	vs.kept = append(vs.kept, v)
-	return v
+	return v, nil
 }
 
 // fits reports whether there is room for a version beside those that are kept.
