@@ -22,7 +22,7 @@ type charge struct {
 	last core.Request
 }
 
-const cooldownSpanMSMin = 60 * 1000
+const cooldownSpanMSMin = 10 * 1000
 
 func newCooldowns(rule core.Cooldown) *cooldowns {
 	c := &cooldowns{young: make(map[uint64]charge), old: make(map[uint64]charge)}
