@@ -1,0 +1,277 @@
+package coretest
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"pixelwall/core"
+)
+
+// TestSequencer checks that what open returns keeps the promises of
+// core.Sequencer, with its Log as the witness.
+func TestSequencer(t *testing.T, open func(*testing.T, Setup) *Store) {
+	adapt(t, open, sequencer)
+}
+
+func sequencer(t T, open func(T, Setup) *Store) {
+	sequencerOrder(t, open)
+	sequencerResend(t, open)
+	sequencerCooldown(t, open)
+	sequencerConfigure(t, open)
+	sequencerCrash(t, open)
+}
+
+func sequencerOrder(t T, open func(T, Setup) *Store) {
+	t.Run("each shard has an order of its own that begins at 1", func(t T) {
+		st := open(t, setup())
+		ps := newPage(1).taps(300)
+		out := mustPlace(t, st, ps[:7]...)
+		out = append(out, mustPlace(t, st, ps[7:]...)...)
+		var next core.Heads
+		for i, p := range ps {
+			next[p.Shard]++
+			if out[i].Seq != next[p.Shard] || out[i].Repeated {
+				t.Fatalf("placement %d of shard %d has seq %d (repeated: %v), want %d", i, p.Shard, out[i].Seq, out[i].Repeated, next[p.Shard])
+			}
+		}
+	})
+	t.Run("the log has exactly what was acknowledged", func(t T) {
+		s := setup()
+		st := open(t, s)
+		ps := newPage(1).taps(300)
+		out := mustPlace(t, st, ps...)
+		found := events(t, s, readAll(t, st))
+		stands(t, found, ps, out)
+		if len(found) != len(ps) {
+			t.Errorf("%d events for %d placements", len(found), len(ps))
+		}
+	})
+	t.Run("concurrent callers share one order", func(t T) { concurrent(t, open) })
+	t.Run("a clock that goes back does not take the log's time back", func(t T) {
+		s := setup()
+		st := open(t, s)
+		virtual(t, st)
+		pg := newPage(1)
+		first := mustPlace(t, st, pg.tap(1, 1, 1))[0]
+		s.Clock.Advance(-60_000)
+		second := mustPlace(t, st, pg.tap(1, 1, 2))[0]
+		if second.TimeMS < first.TimeMS {
+			t.Errorf("time falls from %d to %d", first.TimeMS, second.TimeMS)
+		}
+		events(t, s, readAll(t, st))
+	})
+	t.Run("the caller's memory is its own again after Place", func(t T) {
+		s := setup()
+		st := open(t, s)
+		ps := newPage(1).taps(50)
+		sent := append([]core.Placement(nil), ps...)
+		out := mustPlace(t, st, ps...)
+		for i := range ps {
+			ps[i] = core.Placement{Color: 11, User: 666}
+		}
+		stands(t, events(t, s, readAll(t, st)), sent, out)
+	})
+}
+
+func concurrent(t T, open func(T, Setup) *Store) {
+	const callers, calls, size = 8, 20, 16
+	s := setup()
+	st := open(t, s)
+	ctx, cancel := context.WithTimeout(t.Context(), t.Patience())
+	defer cancel()
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var ps []core.Placement
+	var out []core.Outcome
+	for c := range callers {
+		pg := newPage(uint64(c + 1))
+		wg.Go(func() {
+			for range calls {
+				p, o := pg.taps(size), make([]core.Outcome, size)
+				if err := st.Sequencer.Place(ctx, p, o); err != nil {
+					t.Errorf("Place: %v", err)
+					return
+				}
+				mu.Lock()
+				ps, out = append(ps, p...), append(out, o...)
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	taken := make(map[spot]bool)
+	for i, p := range ps {
+		if out[i].Err != nil {
+			t.Fatalf("refused: %v", out[i].Err)
+		}
+		if taken[spotOf(p, out[i])] {
+			t.Errorf("shard %d seq %d was given twice", p.Shard, out[i].Seq)
+		}
+		taken[spotOf(p, out[i])] = true
+	}
+	found := events(t, s, readAll(t, st))
+	stands(t, found, ps, out)
+	if len(found) != callers*calls*size {
+		t.Errorf("%d events for %d placements", len(found), callers*calls*size)
+	}
+}
+
+func sequencerResend(t T, open func(T, Setup) *Store) {
+	// again sends p again and wants the first outcome.
+	again := func(t T, st *Store, p core.Placement, first core.Outcome) {
+		t.Helper()
+		o := mustPlace(t, st, p)[0]
+		if !o.Repeated || o.Seq != first.Seq || o.TimeMS != first.TimeMS {
+			t.Fatalf("sent again: seq %d at %d, repeated %v; it was seq %d at %d", o.Seq, o.TimeMS, o.Repeated, first.Seq, first.TimeMS)
+		}
+	}
+	once := func(t T, s Setup, st *Store, r core.Request) {
+		t.Helper()
+		if n := count(events(t, s, readAll(t, st)), r); n != 1 {
+			t.Errorf("the request is stored %d times", n)
+		}
+	}
+	t.Run("a request sent again has its first outcome and is stored once", func(t T) {
+		s := setup()
+		st := open(t, s)
+		pg := newPage(1)
+		p := pg.tap(5, 5, 3)
+		first := mustPlace(t, st, p)[0]
+		mustPlace(t, st, pg.taps(20)...)
+		again(t, st, p, first)
+		p.Color = 4 // the request decides, not what came with it
+		again(t, st, p, first)
+		once(t, s, st, p.Request)
+	})
+	t.Run("a request sent twice at once is stored once", func(t T) {
+		s := setup()
+		st := open(t, s)
+		p := newPage(1).tap(5, 5, 3)
+		out := mustPlace(t, st, p, p)
+		if out[0].Repeated || !out[1].Repeated || out[0].Seq != out[1].Seq {
+			t.Errorf("%+v", out)
+		}
+		once(t, s, st, p.Request)
+	})
+	t.Run("a request sent again is answered before any cooldown is looked at", func(t T) {
+		s := setupCooldown(60_000, 1)
+		st := open(t, s)
+		p := newPage(1).tap(5, 5, 3)
+		again(t, st, p, mustPlace(t, st, p)[0])
+		once(t, s, st, p.Request)
+	})
+	t.Run("the same number of another page is another request", func(t T) {
+		st := open(t, setup())
+		mustPlace(t, st, newPage(1).tap(5, 5, 3))
+		if o := mustPlace(t, st, newPage(2).tap(5, 5, 4))[0]; o.Repeated || o.Seq != 2 {
+			t.Errorf("%+v", o)
+		}
+	})
+	t.Run("a call that was given up can be made again under the same request", func(t T) {
+		s := setup()
+		st := open(t, s)
+		ps := newPage(1).taps(10)
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		_ = st.Sequencer.Place(gone, ps, make([]core.Outcome, len(ps))) // either outcome is fine
+		out := mustPlace(t, st, ps...)
+		found := events(t, s, readAll(t, st))
+		stands(t, found, ps, out)
+		if len(found) != len(ps) {
+			t.Errorf("%d events for %d requests", len(found), len(ps))
+		}
+	})
+	t.Run("a request is known for two minutes", func(t T) {
+		s := setup()
+		st := open(t, s)
+		virtual(t, st)
+		p := newPage(1).tap(5, 5, 3)
+		first := mustPlace(t, st, p)[0]
+		s.Clock.Advance(core.ResendWindowMS - 1)
+		again(t, st, p, first)
+		once(t, s, st, p.Request)
+	})
+	for name, silent := range map[string]bool{
+		"a request of a busy page is expired later":   false,
+		"a request of a silent page is expired later": true,
+	} {
+		t.Run(name, func(t T) {
+			s := setup()
+			st := open(t, s)
+			virtual(t, st)
+			pg := newPage(1)
+			p := pg.tap(5, 5, 3)
+			mustPlace(t, st, p)
+			for i := range uint64(4) { // a store may keep outcomes by generations: let them pass
+				s.Clock.Advance(core.ResendWindowMS)
+				mustPlace(t, st, newPage(10+i).tap(6, 6, 1))
+				if !silent {
+					mustPlace(t, st, pg.tap(7, 7, 1))
+				}
+			}
+			refused(t, place(t, st, p)[0], core.CodeExpired)
+			once(t, s, st, p.Request)
+		})
+	}
+}
+
+func sequencerCooldown(t T, open func(T, Setup) *Store) {
+	t.Run("a user who has to wait is told how long and stored when it is over", func(t T) {
+		s := setupCooldown(5000, 1)
+		st := open(t, s)
+		virtual(t, st)
+		pg := newPage(1)
+		if o := mustPlace(t, st, pg.tap(1, 1, 1))[0]; o.Allowance != (core.Allowance{Available: 0, Max: 1, NextMS: startMS + 5000}) {
+			t.Errorf("after the first: %+v", o.Allowance)
+		}
+		s.Clock.Advance(1200)
+		for range 3 { // asking costs nothing
+			o := place(t, st, pg.tap(2, 2, 1))[0]
+			refused(t, o, core.CodeCooldown)
+			if o.Err.RetryAfter != 3800*time.Millisecond || o.Allowance.NextMS != startMS+5000 {
+				t.Errorf("wait %v until %d", o.Err.RetryAfter, o.Allowance.NextMS)
+			}
+		}
+		s.Clock.Advance(3799)
+		refused(t, place(t, st, pg.tap(2, 2, 1))[0], core.CodeCooldown)
+		s.Clock.Advance(1)
+		if o := mustPlace(t, st, pg.tap(2, 2, 1))[0]; o.Seq != 2 {
+			t.Errorf("seq %d, want 2: a refusal took a place in the order", o.Seq)
+		}
+		if n := len(events(t, s, readAll(t, st))); n != 2 {
+			t.Errorf("%d events, want 2", n)
+		}
+	})
+	t.Run("a rested user has a burst, within one call too", func(t T) {
+		st := open(t, setupCooldown(60_000, 3))
+		out := place(t, st, newPage(1).taps(4)...)
+		for i := range 3 {
+			if out[i].Err != nil || out[i].Allowance.Available != 2-i {
+				t.Fatalf("placement %d: %+v", i, out[i])
+			}
+		}
+		refused(t, out[3], core.CodeCooldown)
+	})
+	t.Run("users wait each for themselves", func(t T) {
+		st := open(t, setupCooldown(60_000, 1))
+		for u := range uint64(20) {
+			mustPlace(t, st, newPage(u+1).tap(1, 1, 1))
+		}
+	})
+	t.Run("what the canvas can never take is refused without a charge", func(t T) {
+		s := setupCooldown(60_000, 1)
+		st := open(t, s)
+		pg := newPage(1)
+		bad := pg.tap(1, 1, 12)
+		refused(t, place(t, st, bad)[0], core.CodeUnknownColor)
+		for _, p := range []core.Placement{pg.tap(600, 1, 1), pg.tap(1, 520, 1), pg.tap(2000, 2000, 1)} {
+			refused(t, place(t, st, p)[0], core.CodeOutOfCanvas, core.CodeUnknownShard)
+		}
+		mustPlace(t, st, pg.tap(599, 519, 11))
+		if n := len(events(t, s, readAll(t, st))); n != 1 {
+			t.Errorf("%d events, want 1", n)
+		}
+	})
+}
