@@ -1,0 +1,155 @@
+// Command build bundles the page: TypeScript and CSS from src in, dist out.
+//
+//	src/net/worker.ts -> dist/worker-HASH.js
+//	src/main.ts       -> dist/main-HASH.js     (knows the worker's name)
+//	src/style.css     -> dist/style-HASH.css
+//	src/mark.svg      -> dist/mark-HASH.svg
+//	src/index.html    -> dist/index.html       (knows all of them)
+//
+// The same source gives the same bytes on every machine; with -check nothing is
+// written, and a difference from what is there is exit 1.
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base32"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"github.com/evanw/esbuild/pkg/api"
+)
+
+func main() {
+	check := flag.Bool("check", false, "write nothing, compare dist with what the source gives")
+	dir := flag.String("dir", ".", "folder of the page: src and dist are in it")
+	flag.Parse()
+	if err := run(*dir, *check); err != nil {
+		fmt.Fprintln(os.Stderr, "web/build:", err)
+		os.Exit(1)
+	}
+}
+
+func run(dir string, check bool) error {
+	made, err := build(filepath.Join(dir, "src"))
+	if err != nil {
+		return err
+	}
+	dist := filepath.Join(dir, "dist")
+	if check {
+		return compare(dist, made)
+	}
+	if err := os.RemoveAll(dist); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dist, 0o755); err != nil {
+		return err
+	}
+	for name, body := range made {
+		if err := os.WriteFile(filepath.Join(dist, name), body, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// build returns the files of dist by name.
+func build(src string) (map[string][]byte, error) {
+	made := map[string][]byte{}
+	names := map[string]string{} // main.js -> main-HASH.js
+	add := func(name string, body []byte) {
+		ext := filepath.Ext(name)
+		names[name] = strings.TrimSuffix(name, ext) + "-" + digest(body) + ext
+		made[names[name]] = body
+	}
+	mark, err := os.ReadFile(filepath.Join(src, "mark.svg"))
+	if err != nil {
+		return nil, err
+	}
+	add("mark.svg", bytes.TrimSpace(mark))
+	style, err := bundle(filepath.Join(src, "style.css"), nil)
+	if err != nil {
+		return nil, err
+	}
+	add("style.css", style)
+	worker, err := bundle(filepath.Join(src, "net", "worker.ts"), nil)
+	if err != nil {
+		return nil, err
+	}
+	add("worker.js", worker)
+	page, err := bundle(filepath.Join(src, "main.ts"), map[string]string{"workerURL": `"/assets/` + names["worker.js"] + `"`})
+	if err != nil {
+		return nil, err
+	}
+	add("main.js", page)
+
+	index, err := os.ReadFile(filepath.Join(src, "index.html"))
+	if err != nil {
+		return nil, err
+	}
+	for name, hashed := range names {
+		index = bytes.ReplaceAll(index, []byte("{{"+name+"}}"), []byte("/assets/"+hashed))
+	}
+	if bytes.Contains(index, []byte("{{")) {
+		return nil, errors.New("index.html names a file that is not built")
+	}
+	made["index.html"] = index
+	return made, nil
+}
+
+func bundle(entry string, define map[string]string) ([]byte, error) {
+	result := api.Build(api.BuildOptions{
+		EntryPoints:       []string{entry},
+		Bundle:            true,
+		Format:            api.FormatESModule,
+		Target:            api.ES2022,
+		MinifyWhitespace:  true,
+		MinifyIdentifiers: true,
+		MinifySyntax:      true,
+		Charset:           api.CharsetUTF8,
+		LegalComments:     api.LegalCommentsNone,
+		Define:            define,
+		Outdir:            "out", // names only; nothing is written
+	})
+	if len(result.Errors) > 0 {
+		return nil, errors.New(strings.Join(api.FormatMessages(result.Errors, api.FormatMessagesOptions{}), "\n"))
+	}
+	if len(result.OutputFiles) != 1 {
+		return nil, fmt.Errorf("%s gives %d files, want 1", entry, len(result.OutputFiles))
+	}
+	return result.OutputFiles[0].Contents, nil
+}
+
+func digest(body []byte) string {
+	sum := sha256.Sum256(body)
+	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:5]))
+}
+
+// compare reports each file of dist that is not what made says.
+func compare(dist string, made map[string][]byte) error {
+	var wrong []string
+	entries, err := os.ReadDir(dist)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if made[e.Name()] == nil {
+			wrong = append(wrong, e.Name()+" is not made by the source")
+		}
+	}
+	for name, want := range made {
+		if have, err := os.ReadFile(filepath.Join(dist, name)); err != nil || !bytes.Equal(have, want) {
+			wrong = append(wrong, name+" is missing or differs")
+		}
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	sort.Strings(wrong)
+	return fmt.Errorf("dist is not what src gives; run go generate ./edge/web\n  %s", strings.Join(wrong, "\n  "))
+}

@@ -1,0 +1,205 @@
+// The page: connects the worker, the stage, the painter's hand and the controls.
+
+import { bindPointers } from "./input/pointer";
+import { Keys, type Command } from "./input/keys";
+import type { FromWorker, LinkState, Session, ToWorker } from "./net/link";
+import { Placements } from "./net/placements";
+import { Painter } from "./painter";
+import { Stage } from "./stage";
+import { Banner } from "./ui/banner";
+import { Cooldown } from "./ui/cooldown";
+import { Dock } from "./ui/dock";
+import { byID, settings } from "./ui/dom";
+import { Inspector } from "./ui/inspector";
+import { PaletteBar } from "./ui/palette";
+import { toast } from "./ui/toasts";
+
+const zoomStep = 1.6;
+const panShare = 0.18; // of the window, for one key press
+
+export class App {
+  readonly stage: Stage;
+  readonly painter: Painter;
+  readonly palette: PaletteBar;
+  readonly cooldown = new Cooldown();
+  private readonly keys = new Keys();
+  private readonly dock: Dock;
+  private readonly banner: Banner;
+  private readonly inspector: Inspector;
+  private state: LinkState = { kind: "connecting" };
+  private connectingSinceMS = Date.now();
+  private newBuild = false;
+  private resumed = false;
+
+  constructor(private readonly worker: Worker, private readonly placements: Placements, query: URLSearchParams) {
+    this.dock = new Dock(this.cooldown, () => this.painter.confirm());
+    this.banner = new Banner(() => this.send({ kind: "wake" }));
+    this.palette = new PaletteBar(() => this.refresh());
+    this.stage = new Stage(
+      { drawn: () => this.painter.drawCursor(), watch: (shards) => this.send({ kind: "view", shards }) },
+      query.get("renderer") === "2d",
+    );
+    this.painter = new Painter({
+      stage: this.stage, palette: this.palette, cooldown: this.cooldown, dock: this.dock, placements,
+      send: (place) => this.send({ kind: "place", place }),
+      changed: () => this.refresh(),
+    });
+    this.inspector = new Inspector({
+      nameOf: (color) => this.palette.nameOf(color),
+      rgbOf: (color) => this.palette.rgbOf(color),
+      serverMS: () => this.cooldown.serverMS(Date.now()),
+      linkTo: (x, y) => this.stage.link(x, y),
+    });
+    this.bind();
+    worker.addEventListener("message", (e: MessageEvent<FromWorker>) => this.hear(e.data));
+    this.send({ kind: "start", origin: location.origin, instance: placements.instance, session: savedSession(), unanswered: placements.unanswered });
+    setInterval(() => this.refresh(), 200);
+  }
+
+  send(message: ToWorker): void {
+    this.worker.postMessage(message);
+  }
+
+  private hear(m: FromWorker): void {
+    const { picture } = this.stage;
+    switch (m.kind) {
+      case "config":
+        this.palette.setColors(m.config.colors);
+        this.cooldown.configure(m.config.cooldownMS, m.config.max);
+        this.painter.readOnly = m.config.readOnly;
+        this.stage.configure(m.config);
+        if (!this.resumed) this.painter.resume(this.placements.unanswered);
+        this.resumed = true;
+        break;
+      case "shard":
+        picture?.load(m.shard, m.pixels);
+        return this.stage.request();
+      case "pixels":
+        picture?.apply(m.shard, m.changes);
+        return this.stage.request();
+      case "state":
+        if (m.state.kind === "connecting" && this.state.kind !== "connecting") this.connectingSinceMS = Date.now();
+        this.state = this.painter.link = m.state;
+        break;
+      case "session":
+        settings.set("session", JSON.stringify(m.session));
+        break;
+      case "user":
+        this.painter.signedIn = m.user !== 0n;
+        byID("name").textContent = m.name;
+        byID("name").hidden = m.user === 0n;
+        break;
+      case "clock": this.cooldown.setAhead(m.aheadMS); break;
+      case "allowance": this.cooldown.setAllowance(m.allowance); break;
+      case "online":
+        byID("online").hidden = false;
+        (byID("online").querySelector("b") as HTMLElement).textContent = m.online.toLocaleString("en");
+        return;
+      case "placed": return this.painter.placed(m.number);
+      case "settled": return this.painter.settled(m.number);
+      case "refused": return this.painter.refused(m);
+      case "build": this.newBuild = true; break;
+    }
+    this.refresh();
+  }
+
+  /** Brings the controls up to date: after news, and while a clock runs. */
+  private refresh(): void {
+    const nowMS = Date.now();
+    const { cursor, signedIn, readOnly } = this.painter;
+    this.dock.show({
+      colorName: this.palette.color.name, where: cursor ? `${cursor.x}, ${cursor.y}` : "", touch: cursor?.by === "touch",
+      canPaint: signedIn && !readOnly && this.state.kind !== "polling" && this.state.kind !== "outdated", nowMS,
+    });
+    // The first moment of every connect is not worth a word.
+    const brief = this.state.kind === "connecting" && nowMS - this.connectingSinceMS < 700;
+    const state: LinkState = brief ? { kind: "live" } : this.state;
+    this.banner.show({ state, readOnly, newBuild: this.newBuild, signedIn: signedIn || brief, nowMS });
+    document.documentElement.dataset.link = this.state.kind;
+  }
+
+  private bind(): void {
+    const { stage, painter } = this;
+    const { camera } = stage;
+    bindPointers(byID("board"), {
+      hover: (x, y) => painter.hover(x, y),
+      leave: () => painter.leave(),
+      tap: (x, y, kind) => (this.inspector.open ? this.inspector.close() : painter.tap(x, y, kind)),
+      hold: (x, y) => this.inspect(stage.cellAt(x, y)),
+      inspect: (x, y) => this.inspect(stage.cellAt(x, y)),
+      pan: (dx, dy) => this.moved(() => camera.panBy(dx, dy)),
+      pinch: (factor, x, y) => this.moved(() => camera.zoomAt(factor, x, y)),
+      wheel: (factor, x, y, quick) => this.moved(() => (quick ? camera.zoomAt(factor, x, y) : camera.easeZoomAt(factor, x, y))),
+    });
+    const zoom = (factor: number) => this.moved(() => camera.easeZoomAt(factor, camera.middleX, camera.middleY));
+    byID("zoom-in").addEventListener("click", () => zoom(zoomStep));
+    byID("zoom-out").addEventListener("click", () => zoom(1 / zoomStep));
+    byID("zoom-fit").addEventListener("click", () => stage.fit(true));
+    byID("help-open").addEventListener("click", () => byID<HTMLDialogElement>("help").showModal());
+    const single = byID<HTMLInputElement>("single-keys");
+    single.checked = this.keys.single = settings.get("single-keys") !== "off";
+    single.addEventListener("change", () => {
+      this.keys.single = single.checked;
+      settings.set("single-keys", single.checked ? "on" : "off");
+    });
+    addEventListener("keydown", (e) => this.key(e));
+    document.addEventListener("visibilitychange", () => {
+      this.send({ kind: "hidden", hidden: document.hidden });
+      if (!document.hidden) this.send({ kind: "wake" });
+    });
+    addEventListener("online", () => this.send({ kind: "wake" }));
+  }
+
+  private moved(move: () => void): void {
+    if (this.inspector.open) this.inspector.close();
+    move();
+    this.stage.request();
+  }
+
+  private key(e: KeyboardEvent): void {
+    const focus = document.activeElement;
+    const onBoard = focus === byID("board") || focus === document.body;
+    const command = e.ctrlKey || e.metaKey || e.altKey ? null : this.keys.read({ key: e.key, shift: e.shiftKey, timeMS: e.timeStamp }, this.palette.count);
+    if (!command || byID<HTMLDialogElement>("help").open || focus instanceof HTMLInputElement) return;
+    // Enter and the arrows belong to the control that has the focus.
+    if (!onBoard && (command.kind === "cursor" || command.kind === "place")) return;
+    e.preventDefault();
+    this.obey(command);
+  }
+
+  private obey(c: Command): void {
+    const { stage, painter, palette } = this;
+    const { camera } = stage;
+    switch (c.kind) {
+      case "cursor": return painter.moveBy(c.dx, c.dy);
+      case "pan": return this.moved(() => camera.panBy(-c.dx * camera.width * panShare, -c.dy * camera.height * panShare));
+      case "zoom": return this.moved(() => camera.easeZoomAt(c.direction > 0 ? zoomStep : 1 / zoomStep, camera.middleX, camera.middleY));
+      case "color": return palette.select(c.index);
+      case "step": return palette.select(palette.selected + c.by);
+      case "place": return painter.confirm();
+      case "inspect": return this.inspect(painter.cursor);
+      case "pick":
+        if (painter.cursor && stage.picture) palette.select(stage.picture.at(painter.cursor.x, painter.cursor.y));
+        return;
+      case "fit": return stage.fit(true);
+      case "help": return byID<HTMLDialogElement>("help").showModal();
+      case "escape": return this.inspector.close();
+    }
+  }
+
+  private inspect(cell: { x: number; y: number } | null): void {
+    const { picture } = this.stage;
+    if (!cell || !picture) return toast("Point at a pixel to see who painted it.");
+    const { left, top, side } = this.stage.squareOf(cell.x, cell.y);
+    void this.inspector.show({ ...cell, color: picture.at(cell.x, cell.y), px: left + side / 2, py: top + side / 2 });
+  }
+}
+
+function savedSession(): Session | null {
+  try {
+    const saved = JSON.parse(settings.get("session") ?? "null") as Session | null;
+    return saved && typeof saved.token === "string" ? saved : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,175 @@
+// Where the page looks. All lengths on the screen are CSS pixels; a cell is one
+// pixel of the canvas. The middle of the free part of the window, between the
+// bars above and below, is where x and y are seen.
+
+import type { Size } from "../wire/geometry";
+
+export const scaleMax = 64;
+
+export interface Insets {
+  top: number;
+  bottom: number;
+}
+
+interface Flight {
+  fromX: number;
+  fromY: number;
+  fromScale: number;
+  toX: number;
+  toY: number;
+  toScale: number;
+  passedMS: number;
+}
+
+const flightMS = 320;
+const zoomHalfLifeMS = 40;
+
+export class Camera {
+  x = 0; // cell in the middle
+  y = 0;
+  scale = 1; // CSS pixels a cell
+  width = 1; // of the window
+  height = 1;
+  insets: Insets = { top: 0, bottom: 0 };
+  /** For people who asked for less motion: every move is a jump. */
+  still = false;
+  private flight: Flight | null = null;
+  private zoom: { scale: number; atX: number; atY: number } | null = null;
+
+  constructor(private board: Size) {}
+
+  setBoard(board: Size): void {
+    this.board = board;
+    this.clamp();
+  }
+
+  resize(width: number, height: number, insets: Insets): void {
+    this.width = width;
+    this.height = height;
+    this.insets = insets;
+    this.clamp();
+  }
+
+  get middleX(): number {
+    return this.width / 2;
+  }
+
+  get middleY(): number {
+    return (this.insets.top + this.height - this.insets.bottom) / 2;
+  }
+
+  /** The canvas point under a point of the window, in cells, not rounded. */
+  toBoard(px: number, py: number): { x: number; y: number } {
+    return { x: this.x + (px - this.middleX) / this.scale, y: this.y + (py - this.middleY) / this.scale };
+  }
+
+  toWindow(x: number, y: number): { px: number; py: number } {
+    return { px: (x - this.x) * this.scale + this.middleX, py: (y - this.y) * this.scale + this.middleY };
+  }
+
+  get fitScale(): number {
+    const margin = 24;
+    const wide = (this.width - margin) / this.board.width;
+    const high = (this.height - this.insets.top - this.insets.bottom - margin) / this.board.height;
+    return Math.min(scaleMax, Math.max(0.05, Math.min(wide, high)));
+  }
+
+  get scaleMin(): number {
+    return Math.min(1, this.fitScale / 2);
+  }
+
+  panBy(dx: number, dy: number): void {
+    this.stop();
+    this.x -= dx / this.scale;
+    this.y -= dy / this.scale;
+    this.clamp();
+  }
+
+  /** Zooms at once, keeping the canvas point under (px, py) where it is. */
+  zoomAt(factor: number, px: number, py: number): void {
+    this.stop();
+    this.scaleTo(this.scale * factor, px, py);
+  }
+
+  /** Zooms smoothly; calls while one is under way add up. */
+  easeZoomAt(factor: number, px: number, py: number): void {
+    if (this.still) return this.zoomAt(factor, px, py);
+    this.flight = null;
+    const goal = (this.zoom?.scale ?? this.scale) * factor;
+    this.zoom = { scale: Math.min(scaleMax, Math.max(this.scaleMin, goal)), atX: px, atY: py };
+  }
+
+  flyTo(x: number, y: number, scale: number): void {
+    this.stop();
+    const toScale = Math.min(scaleMax, Math.max(this.scaleMin, scale));
+    this.flight = { fromX: this.x, fromY: this.y, fromScale: this.scale, toX: x, toY: y, toScale, passedMS: 0 };
+    if (this.still) this.step(flightMS);
+  }
+
+  /** Goes there without a flight. */
+  jumpTo(x: number, y: number, scale: number): void {
+    this.stop();
+    this.x = x;
+    this.y = y;
+    this.scale = Math.min(scaleMax, Math.max(this.scaleMin, scale));
+    this.clamp();
+  }
+
+  /** Pans no further than it takes to see cell (x, y) clear of the window's rim. */
+  reveal(x: number, y: number): void {
+    const { px, py } = this.toWindow(x + 0.5, y + 0.5);
+    const rim = Math.min(64, this.width / 4);
+    const dx = Math.max(rim - px, 0) + Math.min(this.width - rim - px, 0);
+    const dy = Math.max(this.insets.top + rim - py, 0) + Math.min(this.height - this.insets.bottom - rim - py, 0);
+    if (dx !== 0 || dy !== 0) this.panBy(dx, dy);
+  }
+
+  stop(): void {
+    this.flight = null;
+    this.zoom = null;
+  }
+
+  get moving(): boolean {
+    return this.flight !== null || this.zoom !== null;
+  }
+
+  /** Moves on by so much time. */
+  step(ms: number): void {
+    if (this.flight) this.fly(this.flight, ms);
+    if (this.zoom) {
+      const { scale, atX, atY } = this.zoom;
+      const rest = 0.5 ** (ms / zoomHalfLifeMS);
+      const next = scale * (this.scale / scale) ** rest;
+      const done = Math.abs(next / scale - 1) < 0.002;
+      this.scaleTo(done ? scale : next, atX, atY);
+      if (done) this.zoom = null;
+    }
+  }
+
+  private fly(f: Flight, ms: number): void {
+    f.passedMS += ms;
+    const t = Math.min(1, f.passedMS / flightMS);
+    const eased = 1 - (1 - t) ** 3;
+    this.scale = f.fromScale * (f.toScale / f.fromScale) ** eased;
+    // The middle moves with the zoom, so that the goal drifts straight to it.
+    const span = 1 / f.toScale - 1 / f.fromScale;
+    const along = Math.abs(span) < 1e-9 ? eased : (1 / this.scale - 1 / f.fromScale) / span;
+    this.x = f.fromX + (f.toX - f.fromX) * along;
+    this.y = f.fromY + (f.toY - f.fromY) * along;
+    if (t === 1) this.flight = null;
+    this.clamp();
+  }
+
+  private scaleTo(scale: number, px: number, py: number): void {
+    const at = this.toBoard(px, py);
+    this.scale = Math.min(scaleMax, Math.max(this.scaleMin, scale));
+    this.x = at.x - (px - this.middleX) / this.scale;
+    this.y = at.y - (py - this.middleY) / this.scale;
+    this.clamp();
+  }
+
+  private clamp(): void {
+    this.x = Math.min(this.board.width, Math.max(0, this.x));
+    this.y = Math.min(this.board.height, Math.max(0, this.y));
+  }
+}

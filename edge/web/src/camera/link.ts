@@ -1,0 +1,18 @@
+// The deep link: #x,y,zoom. The zoom is CSS pixels a cell.
+
+export interface Place {
+  x: number;
+  y: number;
+  scale: number | null;
+}
+
+export function parseLink(hash: string): Place | null {
+  const match = /^#(\d{1,4}),(\d{1,4})(?:,(\d{1,3}(?:\.\d{1,3})?))?$/.exec(hash);
+  if (!match) return null;
+  const scale = match[3] === undefined ? null : Number(match[3]);
+  return { x: Number(match[1]), y: Number(match[2]), scale: scale === 0 ? null : scale };
+}
+
+export function formatLink(x: number, y: number, scale: number): string {
+  return `#${Math.floor(x)},${Math.floor(y)},${Number(scale.toFixed(2))}`;
+}

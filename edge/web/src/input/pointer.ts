@@ -1,0 +1,60 @@
+// Binds a canvas element's pointer and wheel events to gestures.
+
+import { Gestures, type Intents, type Point, type PointerKind } from "./gestures";
+
+export interface WheelIntents {
+  /** quick: many small steps, as a touchpad makes them; no easing on top. */
+  wheel(factor: number, x: number, y: number, quick: boolean): void;
+  inspect(x: number, y: number): void;
+  leave(): void;
+}
+
+export function bindPointers(target: HTMLElement, intents: Omit<Intents, "later"> & WheelIntents): void {
+  const gestures = new Gestures({
+    ...intents,
+    later(ms, f) {
+      const timer = setTimeout(f, ms);
+      return () => clearTimeout(timer);
+    },
+  });
+  const point = (e: PointerEvent): Point => ({ id: e.pointerId, kind: kindOf(e), x: e.clientX, y: e.clientY });
+
+  target.addEventListener("pointerdown", (e) => {
+    if (e.button > 1) return; // the right button inspects
+    // A synthetic pointer, as tests make them, cannot be captured.
+    if (e.isTrusted) target.setPointerCapture(e.pointerId);
+    target.focus({ preventScroll: true });
+    gestures.down(point(e));
+    target.classList.toggle("dragging", e.pointerType === "mouse");
+  });
+  target.addEventListener("pointermove", (e) => gestures.move(point(e)));
+  target.addEventListener("pointerup", (e) => {
+    gestures.up(point(e));
+    target.classList.remove("dragging");
+  });
+  target.addEventListener("pointercancel", (e) => {
+    gestures.cancel(e.pointerId);
+    target.classList.remove("dragging");
+  });
+  target.addEventListener("pointerleave", () => intents.leave());
+  target.addEventListener("contextmenu", (e) => {
+    e.preventDefault();
+    // On touch a long press makes this event too, after the hold of gestures.
+    if ((e as PointerEvent).pointerType !== "touch") intents.inspect(e.clientX, e.clientY);
+  });
+  target.addEventListener(
+    "wheel",
+    (e) => {
+      e.preventDefault();
+      const lines = e.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : e.deltaMode === WheelEvent.DOM_DELTA_PAGE ? 400 : 1;
+      const delta = Math.max(-240, Math.min(240, e.deltaY * lines));
+      const quick = Math.abs(delta) < 40;
+      intents.wheel(Math.exp(-delta * (e.ctrlKey ? 0.01 : 0.0022)), e.clientX, e.clientY, quick);
+    },
+    { passive: false },
+  );
+}
+
+function kindOf(e: PointerEvent): PointerKind {
+  return e.pointerType === "touch" || e.pointerType === "pen" ? e.pointerType : "mouse";
+}

@@ -1,0 +1,19 @@
+// The page's entry.
+
+import { App } from "./app";
+import { expose } from "./debug";
+import { Placements } from "./net/placements";
+import { bindTheme } from "./ui/theme";
+
+/** The hashed name of the worker's bundle; the build puts it in. */
+declare const workerURL: string;
+
+async function main(): Promise<void> {
+  bindTheme();
+  const query = new URLSearchParams(location.search);
+  const worker = new Worker(workerURL, { type: "module" });
+  const app = new App(worker, await Placements.open(), query);
+  if (query.has("debug")) expose(app, worker);
+}
+
+void main();

@@ -1,0 +1,293 @@
+// The connection's life: session, WebSocket, init, then messages until it ends,
+// a wait, and again. sync.ts keeps the canvas, outbox.ts the placements.
+
+import { WireError } from "../wire/errors";
+import { parse, type Allowance, type Init, type Message } from "../wire/messages";
+import { canRange, hello, ping, place } from "../wire/requests";
+import { fullJitter, spread } from "./backoff";
+import { fetchInfo, openSession } from "./http";
+import type { FromWorker, LinkState, Place, Report, Session } from "./link";
+import { Outbox } from "./outbox";
+import { Socket, type Ending } from "./socket";
+import { Sync } from "./sync";
+
+const pingEveryMS = 20_000;
+const silenceMaxMS = 30_000;
+const livedMS = 5_000; // a connection that lasted this long was a good one
+const renewBeforeMS = 60 * 60_000;
+const blockedAfter = 3; // connects in a row that never opened
+const pollMinMS = 5_000;
+const pollMaxMS = 10_000;
+const hideAfterMS = 60_000;
+
+const closeOutdated = 4002;
+const closeToken = 4003;
+
+export interface Start {
+  origin: string;
+  instance: bigint;
+  session: Session | null;
+  unanswered: Place[];
+}
+
+export class Client {
+  private readonly sync: Sync;
+  private readonly outbox: Outbox;
+  private socket: Socket | null = null;
+  private session: Session | null;
+  private state: LinkState = { kind: "connecting" };
+  private ready = false; // init has come on this connection
+  private bye: { minMS: number; maxMS: number } | null = null;
+  private build = "";
+  private heardAt = 0;
+  private pingedAt = 0;
+  private bestRoundTripMS = Infinity;
+  private hideTimer = 0;
+  private wakeUp: () => void = () => {};
+
+  constructor(private readonly start: Start, private readonly post: (m: FromWorker, transfer?: Transferable[]) => void) {
+    this.session = start.session;
+    this.outbox = new Outbox(start.unanswered, (p) => this.socket?.send(place(p.number, p.x, p.y, p.color)));
+    this.sync = new Sync(`${start.origin}/api/v1/canvas`, {
+      send: (message) => this.socket?.send(message),
+      post,
+      reached: (shard, seq) => {
+        for (const number of this.outbox.settle(shard, seq)) post({ kind: "settled", number });
+      },
+      owed: () => this.outbox.shards(),
+      sleep,
+    });
+  }
+
+  /** Runs for the life of the page. */
+  async run(): Promise<void> {
+    setInterval(() => this.heartbeat(), 5_000);
+    void this.showByHTTP();
+    let tries = 0;
+    for (let unopened = 0; ; ) {
+      this.enter({ kind: "connecting" });
+      await this.ensureSession();
+      const from = Date.now();
+      const ending = await this.connect();
+      const welcomed = this.ready;
+      this.hangUp();
+      if (ending.code === closeOutdated) return this.enter({ kind: "outdated" });
+      if (ending.code === closeToken) this.session = null;
+      tries = welcomed && Date.now() - from > livedMS ? 0 : tries + 1;
+      unopened = ending.opened ? 0 : unopened + 1;
+      let waitMS = fullJitter(Math.max(0, tries - 1), Math.random);
+      if (this.bye) waitMS = spread(this.bye.minMS, this.bye.maxMS, Math.random);
+      this.bye = null;
+      if (unopened >= blockedAfter && (await this.pollWhile())) continue;
+      this.enter({ kind: "waiting", retryAtMS: Date.now() + waitMS });
+      await this.pause(waitMS);
+    }
+  }
+
+  view(shards: number[]): void {
+    this.sync.view(shards);
+  }
+
+  /** A page in the background stops watching after a while. */
+  hide(hidden: boolean): void {
+    clearTimeout(this.hideTimer);
+    if (!hidden) this.sync.hide(false);
+    else this.hideTimer = setTimeout(() => this.sync.hide(true), hideAfterMS) as unknown as number;
+  }
+
+  place(p: Place): void {
+    this.outbox.add(p, this.ready);
+  }
+
+  /** Ends a wait, or asks a connection that seems to live whether it does. */
+  wake(): void {
+    this.wakeUp();
+    if (this.ready) this.ping();
+  }
+
+  report(): Report {
+    const reference = this.sync.reference;
+    const shards = [...(reference?.copies ?? [])].map(([shard, copy]) => ({
+      shard, seq: copy.seq, crc: reference?.crc(shard) ?? 0, watched: this.sync.isWatched(shard) && copy.continuous,
+    }));
+    return {
+      canvas: reference ? reference.canvas.toString(16).padStart(16, "0") : "",
+      state: this.state.kind, shards, unanswered: this.outbox.length, decodeMS: this.sync.decodeMS,
+    };
+  }
+
+  private enter(state: LinkState): void {
+    // Tries in vain do not change what the page says while it polls.
+    if (this.state.kind === "polling" && state.kind === "connecting") return;
+    this.state = state;
+    this.post({ kind: "state", state });
+  }
+
+  private async showByHTTP(): Promise<void> {
+    this.sync.follow();
+    try {
+      const { config } = await fetchInfo(this.start.origin);
+      if (!this.ready) this.post({ kind: "config", config });
+    } catch {
+      // init says the same, as soon as there is one.
+    }
+  }
+
+  private async ensureSession(): Promise<void> {
+    if (this.session && this.session.expires - Date.now() > renewBeforeMS) return;
+    for (const old of this.session ? [this.session.token, null] : [null]) {
+      try {
+        this.session = await openSession(this.start.origin, old);
+        this.post({ kind: "session", session: this.session });
+        return;
+      } catch {
+        // Without a session the page watches; the next connection asks again.
+      }
+    }
+  }
+
+  private connect(): Promise<Ending> {
+    const url = `${this.start.origin.replace(/^http/, "ws")}/ws`;
+    this.heardAt = Date.now();
+    const socket = new Socket(
+      url,
+      () => socket.send(hello(this.start.instance, canRange & 0, this.session?.token ?? "")),
+      (bytes) => this.hear(bytes),
+    );
+    this.socket = socket;
+    return socket.ended;
+  }
+
+  private hangUp(): void {
+    this.socket?.close();
+    this.socket = null;
+    this.ready = false;
+    this.bestRoundTripMS = Infinity;
+    this.sync.leave();
+  }
+
+  /** Shows the canvas over HTTP until the next try is due; false where HTTP fails too. */
+  private async pollWhile(): Promise<boolean> {
+    for (let round = 0; round < 3; round++) {
+      try {
+        await this.sync.poll();
+      } catch {
+        return false;
+      }
+      this.enter({ kind: "polling" });
+      if (await this.pause(spread(pollMinMS, pollMaxMS, Math.random))) return true;
+    }
+    return true;
+  }
+
+  /** Waits; true when wake ended it. */
+  private pause(ms: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), ms);
+      this.wakeUp = () => {
+        clearTimeout(timer);
+        resolve(true);
+      };
+    });
+  }
+
+  private heartbeat(): void {
+    if (!this.socket) return;
+    const now = Date.now();
+    if (now - this.heardAt > silenceMaxMS) this.socket.close();
+    else if (this.ready && now - this.pingedAt > pingEveryMS) this.ping();
+  }
+
+  private ping(): void {
+    this.pingedAt = Date.now();
+    this.socket?.send(ping(this.pingedAt));
+  }
+
+  private hear(bytes: Uint8Array): void {
+    this.heardAt = Date.now();
+    let m: Message | null;
+    try {
+      m = parse(bytes);
+    } catch (err) {
+      if (!(err instanceof WireError)) throw err;
+      // Which copy it was meant for is unknown, so none can be trusted to go on.
+      console.warn("pixelwall: a message does not parse", err);
+      this.socket?.close();
+      return;
+    }
+    if (m) this.obey(m);
+  }
+
+  private obey(m: Message): void {
+    switch (m.kind) {
+      case "init": return this.welcome(m);
+      case "batch": return this.sync.batch(m);
+      case "catchup": return this.sync.catchUp(m);
+      case "check": return this.sync.check(m.shard, m.seq, m.crc);
+      case "resync": return this.sync.resync(m.reason, m.shards);
+      case "config":
+        this.sync.configure(m.config);
+        return this.post({ kind: "config", config: m.config });
+      case "placed":
+        this.outbox.placed(m);
+        this.post({ kind: "allowance", allowance: m.allowance });
+        this.post({ kind: "placed", number: m.number });
+        return this.settle(m.shard);
+      case "error":
+        if (m.number === 0) console.warn("pixelwall: the server refused a message:", m.message);
+        else if (this.outbox.refused(m.number)) this.refuse(m.number, m.code, m.message, m.allowance);
+        return;
+      case "allowance": return this.post({ kind: "allowance", allowance: m.allowance });
+      case "presence": return this.post({ kind: "online", online: m.online });
+      case "pong": return this.clock(m.timeMS, Date.now() - m.nonce);
+      case "bye":
+        this.bye = { minMS: m.waitMinMS, maxMS: m.waitMaxMS };
+        return;
+    }
+  }
+
+  private welcome(m: Init): void {
+    this.ready = true;
+    this.sync.canvasURL = new URL(m.canvasURL, this.start.origin).href;
+    this.clock(m.timeMS, Infinity);
+    this.post({ kind: "config", config: m.config });
+    this.post({ kind: "user", user: m.user, name: m.name });
+    this.post({ kind: "allowance", allowance: m.allowance });
+    this.post({ kind: "online", online: m.online });
+    if (this.build !== "" && this.build !== m.build) this.post({ kind: "build" });
+    this.build ||= m.build;
+    this.enter({ kind: "live" });
+    if (!this.sync.join(m.canvas, m.config)) this.forgetPlacements();
+    this.outbox.reopen();
+    this.ping();
+  }
+
+  /** Another canvas took the old one's place: what was meant for that one is void. */
+  private forgetPlacements(): void {
+    for (const number of this.outbox.clear()) this.refuse(number, 0, "The canvas was replaced by a new one.", null);
+  }
+
+  private refuse(number: number, code: number, message: string, allowance: Allowance | null): void {
+    // All zero where the server says nothing about it.
+    this.post({ kind: "refused", number, code, message, allowance: allowance && allowance.max > 0 ? allowance : null });
+  }
+
+  private settle(shard: number): void {
+    const copy = this.sync.reference?.copies.get(shard);
+    if (!copy || !this.sync.isWatched(shard)) this.sync.follow();
+    if (!copy) return;
+    for (const number of this.outbox.settle(shard, copy.seq)) this.post({ kind: "settled", number });
+  }
+
+  /** Of all readings of the server's clock the one with the shortest way counts. */
+  private clock(timeMS: number, roundTripMS: number): void {
+    if (roundTripMS > this.bestRoundTripMS) return;
+    this.bestRoundTripMS = roundTripMS;
+    const wayMS = Number.isFinite(roundTripMS) ? roundTripMS / 2 : 0;
+    this.post({ kind: "clock", aheadMS: timeMS + wayMS - Date.now() });
+  }
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,58 @@
+// The page's questions over HTTP: a session, the canvas and its facts.
+
+import { parseCanvasFile, type CanvasFile } from "../wire/canvas-file";
+import type { Color, Config } from "../wire/messages";
+import type { Session } from "./link";
+
+/** A whole answer within this time or none: a dead network must not hold the page. */
+const patienceMS = 20_000;
+
+interface SessionBody {
+  token: string;
+  user: { id: string; name: string };
+  expires: string;
+}
+
+interface InfoBody {
+  width: number;
+  height: number;
+  bits: 4 | 8;
+  colors: { id: number; name: string; hex: string }[];
+  cooldown_ms: number;
+  max: number;
+  tick_ms: number;
+  canvas_url: string;
+}
+
+async function get(url: string, init: RequestInit = {}): Promise<Response> {
+  const answer = await fetch(url, { ...init, signal: AbortSignal.timeout(patienceMS) });
+  if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
+  return answer;
+}
+
+/** Asks for a session; with an old token the same user gets a new one. */
+export async function openSession(origin: string, old: string | null): Promise<Session> {
+  const headers: HeadersInit = old ? { Authorization: `Bearer ${old}` } : {};
+  const answer = await get(`${origin}/api/v1/session`, { method: "POST", headers });
+  const body = (await answer.json()) as SessionBody;
+  return { token: body.token, name: body.user.name, expires: Date.parse(body.expires) };
+}
+
+/** The canvas's facts, as far as they are known before a connection. */
+export async function fetchInfo(origin: string): Promise<{ config: Config; canvasURL: string }> {
+  const body = (await (await get(`${origin}/api/v1/canvas/info`)).json()) as InfoBody;
+  const colors: Color[] = body.colors.map((c) => ({ name: c.name, rgb: parseInt(c.hex.slice(1), 16) }));
+  const { width, height, bits, cooldown_ms: cooldownMS, max, tick_ms: tickMS } = body;
+  const config = { version: 0, width, height, bits, blank: 0, cooldownMS, max, tickMS, readOnly: false, colors };
+  return { config, canvasURL: body.canvas_url };
+}
+
+/** Where the newest version of the canvas is. */
+export async function newestVersion(canvasURL: string): Promise<string> {
+  return (await get(canvasURL, { method: "HEAD" })).url;
+}
+
+/** The canvas file at url: a version of the canvas, one shard of it, or the newest. */
+export async function fetchCanvas(url: string): Promise<CanvasFile> {
+  return parseCanvasFile(new Uint8Array(await (await get(url)).arrayBuffer()));
+}

@@ -1,0 +1,63 @@
+// What the page and its worker say to each other. Arrays of pixels are
+// transferred: after posting, the sender has them no longer.
+
+import type { Allowance, Config } from "../wire/messages";
+
+/** A placement that this page asked for. number rises by one, in order. */
+export interface Place {
+  number: number;
+  x: number;
+  y: number;
+  color: number;
+}
+
+/** Who the server takes this browser for. */
+export interface Session {
+  token: string;
+  name: string;
+  expires: number; // unix ms
+}
+
+export type LinkState =
+  | { kind: "connecting" }
+  | { kind: "live" }
+  | { kind: "waiting"; retryAtMS: number } // of this computer's clock
+  | { kind: "polling" } // WebSockets are blocked, HTTP is not
+  | { kind: "outdated" }; // the server does not speak this page's protocol
+
+/** What ?debug and the tests look at. */
+export interface Report {
+  canvas: string;
+  state: LinkState["kind"];
+  shards: { shard: number; seq: number; crc: number; watched: boolean }[];
+  unanswered: number;
+  decodeMS: number; // the slowest batch so far
+}
+
+export type ToWorker =
+  | { kind: "start"; origin: string; instance: bigint; session: Session | null; unanswered: Place[] }
+  | { kind: "view"; shards: number[] }
+  | { kind: "hidden"; hidden: boolean }
+  | { kind: "wake" } // the network came back, or somebody asked to try now
+  | { kind: "place"; place: Place }
+  | { kind: "report"; id: number }
+  | { kind: "parse"; id: number; message: Uint8Array }
+  | { kind: "decode"; id: number; rounds: number; coding: number; param: number; payload: Uint8Array; packed: Uint8Array; width: number; height: number; bits: number };
+
+export type FromWorker =
+  | { kind: "config"; config: Config }
+  | { kind: "shard"; shard: number; pixels: Uint8Array<ArrayBuffer> }
+  | { kind: "pixels"; shard: number; changes: Uint32Array<ArrayBuffer> }
+  | { kind: "state"; state: LinkState }
+  | { kind: "session"; session: Session }
+  | { kind: "user"; user: bigint; name: string }
+  | { kind: "clock"; aheadMS: number } // the server's clock minus this computer's
+  | { kind: "allowance"; allowance: Allowance }
+  | { kind: "online"; online: number }
+  | { kind: "placed"; number: number }
+  | { kind: "settled"; number: number } // the reference canvas holds it, or something later
+  | { kind: "refused"; number: number; code: number; message: string; allowance: Allowance | null }
+  | { kind: "build" } // the server runs another build than at the start
+  | { kind: "report"; id: number; report: Report }
+  | { kind: "parsed"; id: number; message: unknown; fault: string | null }
+  | { kind: "decoded"; id: number; changes: Uint32Array; fault: string | null; millis: number[] };

@@ -1,0 +1,182 @@
+// The painter's hand: the cell cursor, and what a tap, a click or a key does
+// with it. A placement is shown at once and taken back if the server says no.
+
+import { toast, say } from "./ui/toasts";
+import { byID } from "./ui/dom";
+import type { Cooldown } from "./ui/cooldown";
+import type { Dock } from "./ui/dock";
+import type { PaletteBar } from "./ui/palette";
+import type { PointerKind } from "./input/gestures";
+import type { FromWorker, LinkState, Place } from "./net/link";
+import type { Placements } from "./net/placements";
+import type { Stage } from "./stage";
+
+/** Below this scale a cell is too small to be meant: a tap zooms in first. */
+const aimScale = { mouse: 6, pen: 10, touch: 12 };
+const closeScale = 28;
+const cursorFromScale = 4;
+
+export interface Cursor {
+  x: number;
+  y: number;
+  by: "mouse" | "touch" | "keys";
+}
+
+export interface PainterParts {
+  stage: Stage;
+  palette: PaletteBar;
+  cooldown: Cooldown;
+  dock: Dock;
+  placements: Placements;
+  send(place: Place): void;
+  changed(): void;
+}
+
+type Refused = Extract<FromWorker, { kind: "refused" }>;
+
+export class Painter {
+  cursor: Cursor | null = null;
+  link: LinkState = { kind: "connecting" };
+  readOnly = false;
+  signedIn = false;
+  private readonly mark = byID("cursor");
+
+  constructor(private readonly parts: PainterParts) {}
+
+  hover(px: number, py: number): void {
+    const cell = this.parts.stage.cellAt(px, py);
+    this.setCursor(cell && { ...cell, by: "mouse" });
+  }
+
+  leave(): void {
+    if (this.cursor?.by === "mouse") this.setCursor(null);
+  }
+
+  tap(px: number, py: number, kind: PointerKind): void {
+    const { stage } = this.parts;
+    const cell = stage.cellAt(px, py);
+    if (!cell) return;
+    if (stage.camera.scale < aimScale[kind]) return this.approach(cell.x, cell.y);
+    const chosen = this.cursor;
+    this.setCursor({ ...cell, by: kind === "mouse" ? "mouse" : "touch" });
+    const second = chosen?.by === "touch" && chosen.x === cell.x && chosen.y === cell.y;
+    if (kind === "mouse" || second) this.place();
+  }
+
+  moveBy(dx: number, dy: number): void {
+    const { stage, palette } = this.parts;
+    const { camera, picture } = stage;
+    if (!picture) return;
+    const from = this.cursor ?? { x: Math.floor(camera.x), y: Math.floor(camera.y) };
+    const x = Math.min(picture.size.width - 1, Math.max(0, from.x + dx));
+    const y = Math.min(picture.size.height - 1, Math.max(0, from.y + dy));
+    this.setCursor({ x, y, by: "keys" });
+    camera.reveal(x, y);
+    stage.request();
+    say(`${x}, ${y}, ${palette.nameOf(picture.at(x, y))}`);
+  }
+
+  /** Enter, or the button of the dock. */
+  confirm(): void {
+    const { stage } = this.parts;
+    if (!this.cursor) return toast("Choose a pixel first: point at one, or use the arrow keys.");
+    if (stage.camera.scale < aimScale.mouse) return this.approach(this.cursor.x, this.cursor.y);
+    this.place();
+  }
+
+  /** Shows again what a reload interrupted. */
+  resume(unanswered: Place[]): void {
+    for (const p of unanswered) if (this.parts.stage.picture?.contains(p.x, p.y)) this.parts.stage.picture.hope(p);
+    this.parts.stage.request();
+  }
+
+  placed(number: number): void {
+    this.parts.placements.answered(number);
+    say("Placed.");
+  }
+
+  settled(number: number): void {
+    this.parts.stage.picture?.release(number);
+    this.parts.stage.request();
+  }
+
+  refused(m: Refused): void {
+    const { stage, placements, cooldown } = this.parts;
+    placements.answered(m.number);
+    const now = Date.now();
+    if (m.allowance) cooldown.setAllowance(m.allowance);
+    else cooldown.giveBack(now);
+    const pixel = stage.picture?.release(m.number);
+    const where = pixel ? ` at ${pixel.x}, ${pixel.y}` : "";
+    toast(`The pixel${where} was taken back. ${reason(m, Math.ceil(cooldown.remainingMS(now) / 1000))}`, "bad", 7_000);
+    stage.request();
+    this.parts.changed();
+  }
+
+  /** Puts the mark where the cursor is; after every frame. */
+  drawCursor(): void {
+    const { stage } = this.parts;
+    const { cursor, mark } = this;
+    mark.hidden = !cursor || stage.camera.scale < cursorFromScale;
+    if (mark.hidden || !cursor) return;
+    const { left, top, side } = stage.squareOf(cursor.x, cursor.y);
+    mark.style.transform = `translate(${left}px, ${top}px)`;
+    mark.style.width = mark.style.height = `${side}px`;
+    mark.dataset.by = cursor.by;
+  }
+
+  private setCursor(cursor: Cursor | null): void {
+    const before = this.cursor;
+    if (before?.x === cursor?.x && before?.y === cursor?.y && before?.by === cursor?.by) return;
+    this.cursor = cursor;
+    this.drawCursor();
+    this.parts.changed();
+  }
+
+  private approach(x: number, y: number): void {
+    this.parts.stage.camera.flyTo(x + 0.5, y + 0.5, closeScale);
+    this.parts.stage.request();
+  }
+
+  private place(): void {
+    const { stage, palette, cooldown, dock, placements } = this.parts;
+    const { cursor } = this;
+    const obstacle = this.obstacle();
+    if (!cursor || !stage.picture || obstacle) return toast(obstacle ?? "The canvas is not here yet.", "bad");
+    const now = Date.now();
+    if (cooldown.available(now) === 0) {
+      dock.nudge();
+      return say(`Not yet: next pixel in ${Math.ceil(cooldown.remainingMS(now) / 1000)} seconds.`);
+    }
+    const place = placements.add(cursor.x, cursor.y, palette.selected);
+    cooldown.spend(now);
+    stage.picture.hope(place);
+    stage.request();
+    this.parts.send(place);
+    if (cursor.by === "touch") this.setCursor(null);
+    this.parts.changed();
+  }
+
+  /** Why nothing can be placed at all just now. */
+  private obstacle(): string | null {
+    if (this.link.kind === "polling") return "Painting needs a live connection, which this network blocks.";
+    if (this.link.kind === "outdated") return "This page is too old for the server. Reload it to paint.";
+    if (this.readOnly) return "The canvas is read-only for the moment.";
+    if (!this.signedIn) return this.link.kind === "live" ? "You are only watching: there is no session to paint with." : "Still connecting.";
+    return null;
+  }
+}
+
+/** The server's error codes, in a painter's words. */
+function reason(m: Refused, seconds: number): string {
+  switch (m.code) {
+    case 5: return `It came too early: next pixel in ${seconds} s.`;
+    case 6:
+    case 7: return "Your session has ended; a new one is on its way.";
+    case 11: return "It could not be confirmed in time.";
+    case 12: return "The canvas is read-only for the moment.";
+    case 13: return "The server cannot store pixels just now. Try again soon.";
+    case 14: return "That was too much at once.";
+    default: return m.message;
+  }
+}

@@ -1,0 +1,40 @@
+// Draws tiles of colour numbers. Two ways: WebGL2, and Canvas 2D where there
+// is none. Both draw the same picture; the page does not know which one it has.
+
+import type { Size } from "../wire/geometry";
+import type { Color } from "../wire/messages";
+import { FlatRenderer } from "./flat";
+import { GLRenderer } from "./gl";
+
+/** Where the canvas lies on the screen, in device pixels. */
+export interface View {
+  originX: number; // of the left top corner of cell (0, 0)
+  originY: number;
+  scale: number; // device pixels a cell
+  grid: number; // 0: no lines between the cells, 1: clear ones
+}
+
+export interface Renderer {
+  readonly kind: "webgl2" | "2d";
+  /** Size of the drawing area, in device pixels. */
+  resize(width: number, height: number): void;
+  /** Size of the canvas in cells; forgets all tiles. */
+  setSize(size: Size): void;
+  setPalette(colors: Color[]): void;
+  upload(shard: number, tile: Uint8Array, firstRow: number, rows: number): void;
+  draw(view: View): void;
+  /** The colour 0xRRGGBB that was really drawn at a device pixel; right after draw only. */
+  read(x: number, y: number): number;
+}
+
+/** Makes the best renderer that works here. onLost: tiles and palette are gone and wanted again. */
+export function makeRenderer(canvas: HTMLCanvasElement, forceFlat: boolean, onLost: () => void): Renderer {
+  if (!forceFlat) {
+    try {
+      return new GLRenderer(canvas, onLost);
+    } catch (err) {
+      console.info("pixelwall: no WebGL2 here, drawing with Canvas 2D", err);
+    }
+  }
+  return new FlatRenderer(canvas);
+}

@@ -1,0 +1,184 @@
+// The stage: picture, camera and renderer together, drawn when something moved
+// and not otherwise.
+
+import { Picture } from "./board/picture";
+import { Camera } from "./camera/camera";
+import { formatLink, parseLink } from "./camera/link";
+import { makeRenderer, type Renderer, type View } from "./render/renderer";
+import { shardsIn } from "./wire/geometry";
+import type { Config } from "./wire/messages";
+import { byID } from "./ui/dom";
+
+const restMS = 200;
+const gridFromScale = 10; // CSS pixels a cell
+
+export interface StagePorts {
+  /** After each frame: the view may have moved. */
+  drawn(): void;
+  /** The shards to watch, when they change and the camera rests. */
+  watch(shards: number[]): void;
+}
+
+export class Stage {
+  picture: Picture | null = null;
+  readonly camera = new Camera({ width: 1, height: 1 });
+  readonly renderer: Renderer;
+  private readonly canvas = byID<HTMLCanvasElement>("board");
+  private config: Config | null = null;
+  private ratio = 1; // device pixels a CSS pixel
+  private asked = false;
+  private lastFrameMS = 0;
+  private restTimer = 0;
+  private watched: number[] = [];
+
+  constructor(private readonly ports: StagePorts, forceFlat: boolean) {
+    this.renderer = makeRenderer(this.canvas, forceFlat, () => this.restore());
+    const motion = matchMedia("(prefers-reduced-motion: reduce)");
+    const still = () => (this.camera.still = motion.matches);
+    motion.addEventListener("change", still);
+    still();
+    const observer = new ResizeObserver(() => this.resize());
+    observer.observe(this.canvas);
+    observer.observe(byID("dock"));
+    addEventListener("hashchange", () => this.followLink());
+  }
+
+  /** Takes the canvas's facts: at first, and when they change. */
+  configure(config: Config): void {
+    const first = this.config === null;
+    const grown = this.picture && (this.picture.size.width !== config.width || this.picture.size.height !== config.height);
+    this.config = config;
+    if (!this.picture || grown) {
+      const size = { width: config.width, height: config.height };
+      this.picture = this.picture?.grown(size) ?? new Picture(size, config.blank);
+      this.camera.setBoard(size);
+      this.renderer.setSize(size);
+      this.picture.soil();
+    }
+    this.renderer.setPalette(config.colors);
+    if (first) {
+      this.resize();
+      if (!this.followLink()) this.fit(false);
+    }
+    this.request();
+  }
+
+  /** Draws soon. */
+  request(): void {
+    if (this.asked) return;
+    this.asked = true;
+    requestAnimationFrame((now) => {
+      this.asked = false;
+      // A pause before this frame is no motion that was missed.
+      this.camera.step(Math.min(50, now - this.lastFrameMS));
+      this.lastFrameMS = now;
+      this.draw();
+      this.ports.drawn();
+      if (this.camera.moving) this.request();
+      clearTimeout(this.restTimer);
+      this.restTimer = setTimeout(() => this.rest(), restMS) as unknown as number;
+    });
+  }
+
+  fit(smoothly: boolean): void {
+    if (!this.config) return;
+    const { width, height } = this.config;
+    if (smoothly) this.camera.flyTo(width / 2, height / 2, this.camera.fitScale);
+    else this.camera.jumpTo(width / 2, height / 2, this.camera.fitScale);
+    this.request();
+  }
+
+  /** The cell under a point of the window, or null beside the canvas. */
+  cellAt(px: number, py: number): { x: number; y: number } | null {
+    const at = this.camera.toBoard(px, py);
+    const cell = { x: Math.floor(at.x), y: Math.floor(at.y) };
+    return this.picture?.contains(cell.x, cell.y) ? cell : null;
+  }
+
+  /** The square of a cell in the window, on whole device pixels as it is drawn. */
+  squareOf(x: number, y: number): { left: number; top: number; side: number } {
+    const view = this.view();
+    return { left: (view.originX + x * view.scale) / this.ratio, top: (view.originY + y * view.scale) / this.ratio, side: this.camera.scale };
+  }
+
+  /** The colour 0xRRGGBB that the screen shows in the middle of a cell; for tests. */
+  readCell(x: number, y: number): number {
+    this.draw();
+    const view = this.view();
+    return this.renderer.read(Math.floor(view.originX + (x + 0.5) * view.scale), Math.floor(view.originY + (y + 0.5) * view.scale));
+  }
+
+  link(x: number, y: number): string {
+    return location.href.replace(/#.*$/, "") + formatLink(x, y, Math.max(12, this.camera.scale));
+  }
+
+  private view(): View {
+    const { camera, ratio } = this;
+    const scale = camera.scale * ratio;
+    return {
+      originX: Math.round(camera.middleX * ratio - camera.x * scale),
+      originY: Math.round(camera.middleY * ratio - camera.y * scale),
+      scale,
+      grid: Math.max(0, Math.min(1, (camera.scale - gridFromScale) / gridFromScale)),
+    };
+  }
+
+  private draw(): void {
+    this.picture?.flush((shard, tile, firstRow, rows) => this.renderer.upload(shard, tile, firstRow, rows));
+    if (this.picture) this.renderer.draw(this.view());
+  }
+
+  private resize(): void {
+    const { clientWidth, clientHeight } = this.canvas;
+    this.ratio = devicePixelRatio || 1;
+    const width = Math.round(clientWidth * this.ratio);
+    const height = Math.round(clientHeight * this.ratio);
+    if (this.canvas.width !== width || this.canvas.height !== height) this.renderer.resize(width, height);
+    const dock = byID("dock").getBoundingClientRect();
+    this.camera.resize(clientWidth, clientHeight, { top: 64, bottom: Math.max(0, clientHeight - dock.top) });
+    this.draw();
+    this.request();
+  }
+
+  private followLink(): boolean {
+    const link = parseLink(location.hash);
+    if (!link || !this.picture?.contains(link.x, link.y)) return false;
+    this.camera.jumpTo(link.x + 0.5, link.y + 0.5, link.scale ?? 16);
+    this.request();
+    return true;
+  }
+
+  private restore(): void {
+    if (!this.config || !this.picture) return;
+    this.renderer.setSize(this.picture.size);
+    this.renderer.setPalette(this.config.colors);
+    this.picture.soil();
+    this.request();
+  }
+
+  private rest(): void {
+    if (!this.picture) return;
+    const { camera } = this;
+    const link = formatLink(Math.min(camera.x, this.picture.size.width - 1), Math.min(camera.y, this.picture.size.height - 1), camera.scale);
+    if (link !== location.hash) history.replaceState(null, "", link);
+    const next = this.shardsToWatch(this.picture);
+    if (next.join() === this.watched.join()) return;
+    this.watched = next;
+    this.ports.watch(next);
+  }
+
+  /** What is seen and a little around it; what is watched already stays until it is farther away. */
+  private shardsToWatch(picture: Picture): number[] {
+    const { camera } = this;
+    const from = camera.toBoard(0, 0);
+    const to = camera.toBoard(camera.width, camera.height);
+    const around = (share: number) => {
+      const dx = (to.x - from.x) * share;
+      const dy = (to.y - from.y) * share;
+      return shardsIn(picture.size, from.x - dx, from.y - dy, to.x + dx, to.y + dy);
+    };
+    const near = around(0.1);
+    const kept = around(0.5).filter((shard) => this.watched.includes(shard));
+    return [...new Set([...near, ...kept])].sort((a, b) => a - b);
+  }
+}

@@ -1,0 +1,64 @@
+// The dock's left half: the ring that counts down, what is chosen, and on touch
+// the button that confirms.
+
+import type { Cooldown } from "./cooldown";
+import { byID } from "./dom";
+
+export interface DockFacts {
+  colorName: string;
+  where: string; // coordinates of the cursor, "" when it is nowhere
+  touch: boolean; // the cursor was set by a finger and waits for a second tap
+  canPaint: boolean;
+  nowMS: number;
+}
+
+export class Dock {
+  private readonly ring = byID<HTMLButtonElement>("paint");
+  private readonly number = this.ring.querySelector("span") as HTMLElement;
+  private readonly arc = this.ring.querySelector(".arc") as SVGElement;
+  private readonly title = byID("facts").querySelector("strong") as HTMLElement;
+  private readonly line = byID("facts").querySelector("span") as HTMLElement;
+  private readonly confirm = byID<HTMLButtonElement>("confirm");
+
+  constructor(private readonly cooldown: Cooldown, onPaint: () => void) {
+    this.ring.addEventListener("click", onPaint);
+    this.confirm.addEventListener("click", onPaint);
+  }
+
+  show(f: DockFacts): void {
+    const available = this.cooldown.available(f.nowMS);
+    const seconds = Math.ceil(this.cooldown.remainingMS(f.nowMS) / 1000);
+    const ready = f.canPaint && available > 0;
+    const cooling = f.canPaint && available === 0 && seconds > 0;
+    this.ring.classList.toggle("ready", ready);
+    this.arc.style.strokeDashoffset = String(100 - 100 * this.cooldown.progress(f.nowMS));
+    const stack = this.cooldown.limited && this.cooldown.most > 1 ? String(available) : "";
+    setText(this.number, cooling ? clock(seconds) : stack);
+    const label = cooling ? `Next pixel in ${clock(seconds)}` : f.where ? `Paint ${f.colorName} at ${f.where}` : `Paint ${f.colorName}`;
+    if (this.ring.getAttribute("aria-label") !== label) this.ring.setAttribute("aria-label", label);
+    setText(this.title, f.colorName);
+    setText(this.line, cooling ? `next pixel in ${clock(seconds)}` : f.where || (f.canPaint ? "ready" : "watching"));
+    this.confirm.hidden = !f.touch;
+    this.confirm.disabled = !ready;
+    setText(this.confirm, cooling ? clock(seconds) : "Paint");
+    const name = cooling ? `(${clock(seconds)}) Pixelwall` : "Pixelwall";
+    if (document.title !== name) document.title = name;
+  }
+
+  /** Says without words that it is not yet time. */
+  nudge(): void {
+    this.ring.classList.remove("nudged");
+    void this.ring.offsetWidth; // restarts the animation
+    this.ring.classList.add("nudged");
+  }
+}
+
+/** "4 s", "2:05". */
+export function clock(seconds: number): string {
+  if (seconds < 60) return `${seconds}s`;
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+}
+
+function setText(node: HTMLElement, text: string): void {
+  if (node.textContent !== text) node.textContent = text;
+}

@@ -1,0 +1,117 @@
+// Who painted a pixel, and when: a card beside it, filled by the REST history.
+
+import { ago, byID, element, hex } from "./dom";
+
+interface HistoryBody {
+  items: { seq: number; time: string; color: number; user: { id: string; name: string } | null }[];
+  next: unknown;
+}
+
+export interface Inspected {
+  x: number;
+  y: number;
+  color: number;
+  px: number; // where it is in the window
+  py: number;
+}
+
+export interface InspectorPorts {
+  nameOf(color: number): string;
+  rgbOf(color: number): number;
+  serverMS(): number;
+  linkTo(x: number, y: number): string;
+}
+
+const shown = 6;
+
+export class Inspector {
+  private readonly root = byID("inspector");
+  private pending: AbortController | null = null;
+
+  constructor(private readonly ports: InspectorPorts) {}
+
+  get open(): boolean {
+    return !this.root.hidden;
+  }
+
+  close(): void {
+    this.pending?.abort();
+    this.root.hidden = true;
+  }
+
+  async show(at: Inspected): Promise<void> {
+    this.close();
+    const list = element("ol", "history");
+    list.append(element("li", "quiet", "Looking it up …"));
+    this.root.replaceChildren(this.head(at), list, this.foot(at));
+    this.root.hidden = false;
+    this.moveTo(at.px, at.py);
+    this.pending = new AbortController();
+    const { signal } = this.pending;
+    try {
+      const answer = await fetch(`/api/v1/pixel?x=${at.x}&y=${at.y}&limit=${shown}`, { signal });
+      if (!answer.ok) throw new Error(String(answer.status));
+      const body = (await answer.json()) as HistoryBody;
+      list.replaceChildren(...this.rows(body));
+    } catch {
+      if (signal.aborted) return;
+      list.replaceChildren(element("li", "quiet", "The history cannot be read just now."));
+    }
+    this.moveTo(at.px, at.py);
+  }
+
+  private head(at: Inspected): HTMLElement {
+    const head = element("div", "head");
+    const title = element("div", "title");
+    title.append(element("strong", "", this.ports.nameOf(at.color)), element("span", "", `${at.x}, ${at.y}`));
+    const close = element("button", "icon close", "×");
+    close.type = "button";
+    close.setAttribute("aria-label", "Close");
+    close.addEventListener("click", () => {
+      this.close();
+      byID("board").focus();
+    });
+    head.append(this.dot(at.color), title, close);
+    return head;
+  }
+
+  private rows(body: HistoryBody): HTMLElement[] {
+    if (body.items.length === 0) return [element("li", "quiet", "Nobody has painted this pixel yet.")];
+    return body.items.map((item) => {
+      const row = element("li", "");
+      const when = element("time", "", ago(this.ports.serverMS() - Date.parse(item.time)));
+      when.dateTime = item.time;
+      when.title = new Date(item.time).toLocaleString();
+      row.append(this.dot(item.color), element("span", "who", item.user?.name ?? "the start"), when);
+      row.title = this.ports.nameOf(item.color);
+      return row;
+    });
+  }
+
+  private foot(at: Inspected): HTMLElement {
+    const copy = element("button", "link", "Copy link");
+    copy.type = "button";
+    copy.addEventListener("click", () => {
+      const link = this.ports.linkTo(at.x, at.y);
+      const done = () => (copy.textContent = "Copied");
+      // Without a secure context there is no clipboard; the address bar has the link then.
+      if (navigator.clipboard) navigator.clipboard.writeText(link).then(done, () => (location.href = link));
+      else location.href = link;
+    });
+    return copy;
+  }
+
+  private dot(color: number): HTMLElement {
+    const dot = element("i", "dot");
+    dot.style.setProperty("--color", hex(this.ports.rgbOf(color)));
+    return dot;
+  }
+
+  private moveTo(px: number, py: number): void {
+    const { offsetWidth: width, offsetHeight: height } = this.root;
+    const gap = 16;
+    const left = px + gap + width < innerWidth - gap ? px + gap : px - gap - width;
+    this.root.style.left = `${Math.max(gap, Math.min(innerWidth - width - gap, left))}px`;
+    this.root.style.top = `${Math.max(64, Math.min(innerHeight - height - 140, py - height / 2))}px`;
+  }
+}

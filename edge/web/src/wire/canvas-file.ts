@@ -1,0 +1,48 @@
+// The body of GET /api/v1/canvas: some shards as they were at their seq.
+
+import { WireError } from "./errors";
+import { Reader, shardsMax } from "./fields";
+import { shardArea, type Size } from "./geometry";
+import { packedBytes, unpack } from "./packed";
+
+export interface CanvasShard {
+  shard: number;
+  seq: number;
+  timeMS: number;
+  pixels: Uint8Array<ArrayBuffer>; // a byte a pixel
+}
+
+export interface CanvasFile extends Size {
+  canvas: bigint;
+  bits: 4 | 8;
+  shards: CanvasShard[];
+}
+
+const magic = 0x31435750; // "PWC1", read little-endian
+
+export function parseCanvasFile(bytes: Uint8Array): CanvasFile {
+  const r = new Reader(bytes);
+  if (r.u32("magic") !== magic) throw new WireError("type", "canvas file");
+  const canvas = r.u64("canvas");
+  const width = r.u16("width");
+  const height = r.u16("height");
+  const bits = r.u8("bits");
+  const n = r.u8("shards");
+  if (width < 1 || width > 4096 || height < 1 || height > 4096 || (bits !== 4 && bits !== 8) || n < 1 || n > shardsMax) {
+    throw new WireError("range", "size, bits or shards");
+  }
+  const heads: { shard: number; seq: number; timeMS: number }[] = [];
+  for (let i = 0; i < n; i++) {
+    const head = { shard: r.shard(), seq: Number(r.u64("seq")), timeMS: Number(r.u64("time")) };
+    if (i > 0 && head.shard <= heads[i - 1].shard) throw new WireError("order", "shards");
+    heads.push(head);
+  }
+  const shards = heads.map((head) => {
+    const area = shardArea({ width, height }, head.shard);
+    const pixels = area.width * area.height;
+    if (pixels === 0) throw new WireError("range", "shard");
+    return { ...head, pixels: unpack(r.take(packedBytes(pixels, bits), "packed shard"), pixels, bits) };
+  });
+  if (r.left > 0) throw new WireError("range", "bytes after the last shard");
+  return { canvas, width, height, bits, shards };
+}
