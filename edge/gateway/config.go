@@ -53,6 +53,10 @@ type Config struct {
 	// Observe, if set, is told about every broadcast once per loop: how long it
 	// waited in the queue and how long sending took. It runs on the loop.
 	Observe func(wait, took time.Duration)
+
+	// sliceMax is how long a loop works off its queue before it looks at its
+	// sockets again, so that a long broadcast does not hold up placements; 5 ms.
+	sliceMax time.Duration
 }
 
 // A SenderKind names a way to hand frames to the kernel.
@@ -92,6 +96,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.SendBufferBytes, 64<<10)
 	orDefault(&c.BroadcastsMax, 16)
 	orDefault(&c.PostsMax, 65536)
+	orDefault(&c.sliceMax, 5*time.Millisecond)
 	orDefault(&c.FilesReserve, 64)
 	orDefault(&c.ConnsPerAddress, 64)
 	if c.Logger == nil {

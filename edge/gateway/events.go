@@ -88,7 +88,7 @@ func (g *Gateway) loopOf(el gnet.EventLoop) *loop {
 	}
 	g.loopsMu.Lock()
 	defer g.loopsMu.Unlock()
-	l := &loop{g: g, el: el, wakeFD: -1, sliceMax: sliceMax}
+	l := &loop{g: g, el: el, wakeFD: -1}
 	l.fan.sender, l.err = newSender(g.cfg.Sender)
 	if l.err != nil {
 		l.fan.sender = &sendtoSender{}
@@ -168,6 +168,7 @@ func (e *events) OnTraffic(gc gnet.Conn) gnet.Action {
 		case stateOpen:
 			c.feed(p)
 		}
+		c.loop.flush()
 		if c.handed {
 			return gnet.Close
 		}

@@ -40,7 +40,7 @@ func (l *loop) begin(t task) {
 // began is when this turn of the loop began.
 func (l *loop) resume(began time.Time) bool {
 	t0 := time.Now()
-	for l.pos > 0 && time.Since(began) < l.sliceMax {
+	for l.pos > 0 && time.Since(began) < l.g.cfg.sliceMax {
 		l.depth++ // whom a failed write closes is reported after the step
 		l.step(l.cur)
 		l.depth--

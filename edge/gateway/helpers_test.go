@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -138,6 +139,11 @@ func (c *client) response() *http.Response {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	body, err := io.ReadAll(res.Body) // what follows is the next response
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	res.Body = io.NopCloser(bytes.NewReader(body))
 	return res
 }
 
@@ -228,6 +234,13 @@ func (r *recorder) String() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return fmt.Sprint(r.codes, r.errs)
+}
+
+// end returns how connection i ended.
+func (r *recorder) end(i int) (uint16, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.codes[i], r.errs[i]
 }
 
 func (r *recorder) count() int {

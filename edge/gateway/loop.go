@@ -12,10 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sliceMax is how long a loop works off its queue before it looks at its
-// sockets again, so that a long broadcast does not hold up placements.
-const sliceMax = 5 * time.Millisecond
-
 // A task is one entry of a loop's queue: a broadcast, or a function for one
 // connection or, without a connection, for the loop.
 type task struct {
@@ -78,13 +74,12 @@ type loop struct {
 	gone  []*Conn // left, Handler.Close not called yet; each connection at most once
 	skips []skip  // Handler.Skipped not called yet; each connection at most once
 
-	cur      *Broadcast // being sent; recips below pos have not got it
-	pos      int
-	curTook  time.Duration
-	curWait  time.Duration
-	fan      fan
-	sliceMax time.Duration // tests make it short
-	request  Request
+	cur     *Broadcast // being sent; recips below pos have not got it
+	pos     int
+	curTook time.Duration
+	curWait time.Duration
+	fan     fan
+	request Request
 }
 
 // add takes c into the packed slices. A broadcast under way does not reach it.
@@ -173,7 +168,7 @@ func (l *loop) post(c *Conn, fn func(c *Conn)) bool {
 	return l.push(task{c: c, forConn: fn})
 }
 
-// run works off the queue for at most sliceMax.
+// run works off the queue for at most Config.sliceMax.
 func (l *loop) run() {
 	began := time.Now()
 	for {
@@ -193,7 +188,7 @@ func (l *loop) run() {
 		case t.c.state == stateOpen:
 			l.callPosted(t.c, t.forConn)
 		}
-		if t.b == nil && time.Since(began) > l.sliceMax {
+		if t.b == nil && time.Since(began) > l.g.cfg.sliceMax {
 			l.again()
 			return
 		}

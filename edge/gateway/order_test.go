@@ -24,10 +24,8 @@ func TestPostedFollowsKeepTheirPlaceBetweenBroadcasts(t *testing.T) {
 	// Every connection is posted to, and what it is told is the number of the
 	// last broadcast before: it must get the next one and all that follow.
 	opened := make(chan *Conn, 1000)
-	g := start(t, Config{Loops: 2, BroadcastsMax: 1 << 20, FirstMessageTimeout: time.Minute}, &echo{onOpen: func(c *Conn, _ *Request) { opened <- c }})
-	for _, l := range *g.loops.Load() {
-		l.sliceMax = 20 * time.Microsecond // a slice is one batch
-	}
+	// A slice of 20 µs is one batch.
+	g := start(t, Config{sliceMax: 20 * time.Microsecond, Loops: 2, BroadcastsMax: 1 << 20, FirstMessageTimeout: time.Minute}, &echo{onOpen: func(c *Conn, _ *Request) { opened <- c }})
 	const crowd, rounds = 600, 60
 	var conns []*Conn
 	var clients []*client

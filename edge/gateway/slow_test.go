@@ -137,8 +137,8 @@ func TestAClientThatReadsNothingIsClosedWith4008(t *testing.T) {
 		}
 	}
 	eventually(t, "closing all", func() bool { return rec.count() == clients })
-	for i, code := range rec.codes {
-		if code != CodeSlow {
+	for i := range clients {
+		if code, _ := rec.end(i); code != CodeSlow {
 			t.Errorf("client %d ended with %d", i, code)
 		}
 	}

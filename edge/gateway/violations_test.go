@@ -100,8 +100,8 @@ func TestViolationsCloseWithTheirCode(t *testing.T) {
 				t.Errorf("closed with %d, want %d", got, tt.want)
 			}
 			eventually(t, "Handler.Close", func() bool { return rec.count() == i+1 })
-			if rec.codes[i] != tt.want {
-				t.Errorf("Handler.Close got %d, want %d", rec.codes[i], tt.want)
+			if got, _ := rec.end(i); got != tt.want {
+				t.Errorf("Handler.Close got %d, want %d", got, tt.want)
 			}
 		})
 	}
@@ -199,7 +199,7 @@ func TestSilentClientsArePingedAndThenDropped(t *testing.T) {
 		alive.write(ws.OpPong, "")
 	}
 	eventually(t, "dropping the dead one", func() bool { return rec.count() == 1 })
-	if rec.codes[0] != codeAbnormal || rec.errs[0] != errDead {
+	if code, err := rec.end(0); code != codeAbnormal || err != errDead {
 		t.Errorf("ended with %v", rec)
 	}
 	dead.expect(ws.OpBinary, "hello")
