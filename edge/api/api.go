@@ -114,7 +114,10 @@ func (a *API) answer(ctx *fasthttp.RequestCtx, route *route, vars [2]string) {
 	}
 	r := request{RequestCtx: ctx, vars: vars}
 	var err error
-	if r.query, err = parseQuery(ctx.URI().QueryString(), route.query); err == nil {
+	if !route.anyQuery {
+		r.query, err = parseQuery(ctx.URI().QueryString(), route.query)
+	}
+	if err == nil {
 		err = route.handle(&r)
 	}
 	if err != nil {

@@ -13,6 +13,7 @@ type route struct {
 	method   string   // GET answers HEAD too
 	path     string   // a segment "{…}" stands for any one segment
 	query    []string // the parameters that it knows; others are refused
+	anyQuery bool     // parameters are not looked at
 	readable bool     // pages of every origin may read the answer
 	handle   func(*request) error
 }
@@ -40,7 +41,7 @@ func (a *API) publicRoutes() table {
 		get("/livez", a.getLive),
 		get("/readyz", a.getReady),
 		{method: http.MethodPost, path: v1 + "/session", handle: a.postSession},
-		{method: http.MethodGet, path: a.o.SocketPath, handle: a.getSocket},
+		{method: http.MethodGet, path: a.o.SocketPath, anyQuery: true, handle: a.getSocket},
 	}}
 	if !a.o.HasAdmin {
 		t.routes = append(t.routes, route{method: http.MethodGet, path: "/metrics", handle: a.getMetrics})
