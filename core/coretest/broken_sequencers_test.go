@@ -17,7 +17,7 @@ var brokenSequencers = []broken{
 		h, err := m.Heads(ctx)
 		for i := n; i < len(ps); i++ {
 			h[ps[i].Shard]++
-			out[i] = core.Outcome{Seq: h[ps[i].Shard], TimeMS: out[0].TimeMS}
+			out[i] = core.Outcome{Shard: ps[i].Shard, Seq: h[ps[i].Shard], TimeMS: out[0].TimeMS}
 		}
 		return err
 	}), []string{"the log has exactly what was acknowledged", "concurrent callers share one order"}},

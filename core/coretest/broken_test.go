@@ -174,16 +174,11 @@ func onCrash(f func(m *Memory)) func(*Memory, *Store, Setup) {
 }
 
 // forgetRecords is a store that acknowledges and shows what the disk does not
-// have yet: the last group is gone after a crash.
-func forgetRecords(m *Memory, st *Store, _ Setup) {
+// have yet: the later half is gone after a crash.
+func forgetRecords(m *Memory, st *Store, s Setup) {
 	st.Crash = func() *Store {
 		m.mu.Lock()
-		for cut := len(m.records) - 1; cut > 0; cut-- {
-			if m.records[cut].Kind != core.KindStart {
-				m.records = m.records[:cut]
-				break
-			}
-		}
+		m.records = m.records[:max(len(m.records)/2, len(s.Config.Geometry().Shards()))]
 		m.mu.Unlock()
 		return m.Crash().Store()
 	}

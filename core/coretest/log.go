@@ -55,7 +55,7 @@ func log(t T, open func(T, Setup) *Store) {
 			if len(seen) > 30 {
 				return errEnough
 			}
-			ps := newPage(uint64(len(seen))).taps(3)
+			ps := newPage(uint64(len(seen))).taps(1)
 			go func() { _ = st.Sequencer.Place(ctx, ps, make([]core.Outcome, len(ps))) }()
 			return nil
 		})

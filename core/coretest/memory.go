@@ -154,7 +154,7 @@ func (m *Memory) decide(p core.Placement, now int64) core.Outcome {
 		if now-s.timeMS >= core.ResendWindowMS {
 			return m.refuse(p.User, now, core.NewError(core.CodeExpired, "sent again too late"))
 		}
-		return core.Outcome{Seq: s.seq, TimeMS: s.timeMS, Repeated: true, Allowance: m.allowance(p.User, now)}
+		return core.Outcome{Shard: s.shard, Seq: s.seq, TimeMS: s.timeMS, Repeated: true, Allowance: m.allowance(p.User, now)}
 	}
 	x, y := core.Coordinates(p.Shard, p.Offset)
 	if p.Shard >= core.ShardsMax || p.Offset >= core.ShardPixels {
@@ -173,7 +173,7 @@ func (m *Memory) decide(p core.Placement, now int64) core.Outcome {
 	m.timeMS[p.Shard] = max(now, m.timeMS[p.Shard])
 	s := stored{p.Shard, m.heads[p.Shard], m.timeMS[p.Shard]}
 	m.requests[p.Request] = s
-	return core.Outcome{Seq: s.seq, TimeMS: s.timeMS, Allowance: m.allowance(p.User, now)}
+	return core.Outcome{Shard: s.shard, Seq: s.seq, TimeMS: s.timeMS, Allowance: m.allowance(p.User, now)}
 }
 
 func (m *Memory) refuse(user uint64, now int64, err *core.Error) core.Outcome {

@@ -32,8 +32,8 @@ func sequencerOrder(t T, open func(T, Setup) *Store) {
 		var next core.Heads
 		for i, p := range ps {
 			next[p.Shard]++
-			if out[i].Seq != next[p.Shard] || out[i].Repeated {
-				t.Fatalf("placement %d of shard %d has seq %d (repeated: %v), want %d", i, p.Shard, out[i].Seq, out[i].Repeated, next[p.Shard])
+			if out[i].Shard != p.Shard || out[i].Seq != next[p.Shard] || out[i].Repeated {
+				t.Fatalf("placement %d of shard %d is at shard %d seq %d (repeated: %v), want seq %d", i, p.Shard, out[i].Shard, out[i].Seq, out[i].Repeated, next[p.Shard])
 			}
 		}
 	})
@@ -123,8 +123,9 @@ func sequencerResend(t T, open func(T, Setup) *Store) {
 	again := func(t T, st *Store, p core.Placement, first core.Outcome) {
 		t.Helper()
 		o := mustPlace(t, st, p)[0]
-		if !o.Repeated || o.Seq != first.Seq || o.TimeMS != first.TimeMS {
-			t.Fatalf("sent again: seq %d at %d, repeated %v; it was seq %d at %d", o.Seq, o.TimeMS, o.Repeated, first.Seq, first.TimeMS)
+		if !o.Repeated || o.Shard != first.Shard || o.Seq != first.Seq || o.TimeMS != first.TimeMS {
+			t.Fatalf("sent again: shard %d seq %d at %d, repeated %v; it was shard %d seq %d at %d",
+				o.Shard, o.Seq, o.TimeMS, o.Repeated, first.Shard, first.Seq, first.TimeMS)
 		}
 	}
 	once := func(t T, s Setup, st *Store, r core.Request) {
@@ -141,7 +142,7 @@ func sequencerResend(t T, open func(T, Setup) *Store) {
 		first := mustPlace(t, st, p)[0]
 		mustPlace(t, st, pg.taps(20)...)
 		again(t, st, p, first)
-		p.Color = 4 // the request decides, not what came with it
+		p.Color, p.Shard = 4, p.Shard+1 // the request decides, not what comes with it
 		again(t, st, p, first)
 		once(t, s, st, p.Request)
 	})
