@@ -96,6 +96,27 @@ func TestPixelsComeBackFromEveryCoding(t *testing.T) {
 	}
 }
 
+func TestATieGoesToRice(t *testing.T) {
+	var e Encoder
+	ties := 0
+	for seed := range uint64(200) {
+		c := testCanvas(20, 20, 0, false, seed)
+		px := testPixels(c, 0.005, seed)
+		rice, _ := e.AppendRice(nil, c, px)
+		ranged, _ := e.AppendRange(nil, c, px)
+		out, coding, _ := e.Append(nil, c, px, AllCodings)
+		if len(px) > 0 && (len(out) != min(len(rice), len(ranged)) || coding == CodingRice != (len(rice) <= len(ranged))) {
+			t.Errorf("seed %d: coding %d with %d bytes, Rice has %d, range %d", seed, coding, len(out), len(rice), len(ranged))
+		}
+		if len(px) > 0 && len(rice) == len(ranged) {
+			ties++
+		}
+	}
+	if ties == 0 {
+		t.Error("no batch was a tie")
+	}
+}
+
 func TestAWarmCodecDoesNotAllocate(t *testing.T) {
 	for _, wide := range []bool{false, true} {
 		c := testCanvas(200, 200, 3, wide, 5)

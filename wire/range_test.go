@@ -88,6 +88,9 @@ func TestDecodeRangeRejects(t *testing.T) {
 		{"a canvas without pixels", Canvas{Bits: 4}, param, good, errParam},
 		{"more pixels than the area has", four, countParam(96), good, errCount},
 		{"a code that no interval reaches", four, param, []byte{255, 255, 255, 255}, errShort},
+		{"a number between two intervals", four, countParam(16), []byte{255, 255, 255, 250}, errShort},
+		{"a gap of 31 bits", four, 0, nil, errPixel},
+		{"a literal when both colours of one bit were offered", stuckCanvas, 0, stuckPayload(), errShort},
 		{"a zero behind the end", four, param, append(slices.Clone(good), 0), errPadding},
 		{"a colour width that no colour needs", eight, param, wide, errWidth},
 	} {
@@ -101,6 +104,48 @@ func TestDecodeRangeRejects(t *testing.T) {
 				t.Errorf("%d pixels were added in spite of the error", len(got)-1)
 			}
 		})
+	}
+}
+
+// stuckCanvas shows colours 0 and 1 beside a pixel of colour 2.
+var stuckCanvas = Canvas{Pix: []byte{0, 2, 1}, Width: 3, Height: 1, Stride: 3, Bits: 8}
+
+// stuckPayload changes that pixel to a colour of one bit that is neither 0
+// nor 1, as no encoder would.
+func stuckPayload() []byte {
+	var r rangeCoder
+	r.coder = newRangeEncoder(nil)
+	r.near.start(&stuckCanvas)
+	r.model.reset(&primed, stuckCanvas.Area(), 1, 1)
+	r.coder.direct(0, 3)
+	r.gap(1)
+	r.near.rank(nil, 1)
+	for i := range 2 {
+		r.bit(r.model.rankOf(i, &r.near), 0)
+	}
+	return r.coder.finish()
+}
+
+// Only ones leave low at zero, where a payload needs no byte of an end.
+func TestAFractionOfZeroHasNoEnd(t *testing.T) {
+	for n := range 40 {
+		e := newRangeEncoder(nil)
+		p := uint16(1 << 15)
+		for range n {
+			e.bit(&p, primedShift, 1)
+		}
+		for zeros, want := range []bool{true, false} {
+			d := newRangeDecoder(append(e.finish(), make([]byte, zeros)...))
+			p := uint16(1 << 15)
+			for i := range n {
+				if d.bit(&p, primedShift) != 1 {
+					t.Fatalf("bit %d of %d is a zero", i, n)
+				}
+			}
+			if d.ended() != want {
+				t.Errorf("%d ones and %d zero bytes: ended is %v", n, zeros, !want)
+			}
+		}
 	}
 }
 
