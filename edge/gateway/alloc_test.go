@@ -235,14 +235,15 @@ func TestFanOutOnRealSocketsAllocatesNothingPerDelivery(t *testing.T) {
 	senders(t, func(t *testing.T, kind SenderKind) {
 		const clients, ticks, size = 1000, 1000, 64
 		g, d := crowd(t, kind, clients)
-		frame := int64(len(numbered(0, size).Buf[0]))
+		b := numbered(0, size)
+		frame := int64(len(b.Buf[0]))
 		for range 10 { // warm up
-			eventually(t, "room", func() bool { return g.Broadcast(numbered(0, size)) })
+			eventually(t, "room", func() bool { return g.Broadcast(b) })
 		}
 		eventually(t, "warm-up", func() bool { return d.bytes.Load() == 10*clients*frame })
 		before := mallocs()
-		for i := range uint32(ticks) {
-			for b := numbered(i, size); !g.Broadcast(b); {
+		for range ticks {
+			for !g.Broadcast(b) {
 				time.Sleep(time.Millisecond) // the queue is full: as the caller would, wait for the next tick
 			}
 		}

@@ -138,12 +138,7 @@ func (g *Gateway) Loops() int { return len(*g.loops.Load()) }
 // caller bounds how many are under way.
 func (g *Gateway) PostLoop(number int, fn func()) {
 	l := (*g.loops.Load())[number]
-	l.enqueue(task{forLoop: func(l *loop) {
-		l.depth++ // a connection that ends meanwhile is reported afterwards
-		fn()
-		l.depth--
-		l.flush()
-	}})
+	l.enqueue(task{forLoop: func(*loop) { fn() }})
 }
 
 // Each calls fn for every open connection, on its loop, in the order of the
@@ -151,14 +146,11 @@ func (g *Gateway) PostLoop(number int, fn func()) {
 func (g *Gateway) Each(fn func(c *Conn)) {
 	for _, l := range *g.loops.Load() {
 		l.enqueue(task{forLoop: func(l *loop) {
-			l.depth++ // nobody leaves the slice under the walk without a trace
 			for _, c := range slices.Clone(l.conns) {
 				if c.state == stateOpen {
 					l.callPosted(c, fn)
 				}
 			}
-			l.depth--
-			l.flush()
 		}})
 	}
 }

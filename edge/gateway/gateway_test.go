@@ -100,6 +100,27 @@ func TestBroadcastReachesThoseWhoFollow(t *testing.T) {
 	})
 }
 
+func TestABroadcastForAllReachesThoseWhoHear(t *testing.T) {
+	ready := make(chan bool)
+	g := start(t, Config{}, &echo{onMessage: func(c *Conn, _ ws.OpCode, p []byte) {
+		c.SetClass(p[1] - '0')
+		c.Hear(p[0] == 'y')
+		ready <- true
+	}})
+	b := &Broadcast{All: true}
+	b.Buf[0] = AppendFrame(nil, ws.OpBinary, []byte("to all"))
+	hears, other, deaf := dial(t, g), dial(t, g), dial(t, g)
+	for c, text := range map[*client]string{hears: "y0", other: "y1", deaf: "n0"} {
+		c.write(ws.OpBinary, text)
+		<-ready
+	}
+	g.Broadcast(b)
+	hears.expect(ws.OpBinary, "to all")
+	other.expect(ws.OpBinary, "to all") // there is no encoding of its own
+	deaf.write(ws.OpPing, "nothing")
+	deaf.expect(ws.OpPong, "nothing")
+}
+
 func TestHTTPGetsTheBytesAlreadyReadExactlyOnce(t *testing.T) {
 	// net/http stands in for the HTTP server: it fails on a lost or doubled byte.
 	handed := make(chan net.Conn)

@@ -33,7 +33,7 @@ func (c *Conn) readHead(p []byte) {
 	c.in = nil
 	c.route(p[:n], p[n:], p)
 	if in != nil {
-		in.recycle()
+		c.loop.keepInbox(in)
 	}
 }
 

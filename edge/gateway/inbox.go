@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"sync"
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
@@ -27,16 +26,17 @@ type inbox struct {
 	valid   int       // bytes of a text message known to be whole runes
 }
 
-// inboxKeepBytes is the largest buffer that goes back to the pool: one huge
+// inboxKeepBytes is the largest buffer that is kept: one huge
 // message shall not be paid for ever after.
 const inboxKeepBytes = 16 << 10
 
-var inboxes = sync.Pool{New: func() any { return new(inbox) }}
+// sparesMax is how many unused inboxes a loop keeps.
+const sparesMax = 64
 
 // inbox returns c's inbox, a fresh one if it had none.
 func (c *Conn) inbox() *inbox {
 	if c.in == nil {
-		c.in = inboxes.Get().(*inbox)
+		c.in = c.loop.takeInbox()
 		c.in.sinceMS = c.loop.g.nowMS()
 		if due := &c.loop.due[c.idx]; c.state == stateOpen {
 			*due = min(*due, c.in.sinceMS+c.loop.g.ms.halfMessage)
@@ -49,16 +49,28 @@ func (c *Conn) inbox() *inbox {
 func (c *Conn) dropInbox() {
 	if in := c.in; in != nil {
 		c.in = nil
-		in.recycle()
+		c.loop.keepInbox(in)
 	}
 }
 
-func (in *inbox) recycle() {
-	if cap(in.head)+cap(in.control)+cap(in.message) > inboxKeepBytes {
+// takeInbox returns an empty inbox.
+func (l *loop) takeInbox() *inbox {
+	n := len(l.spares) - 1
+	if n < 0 {
+		return new(inbox)
+	}
+	in := l.spares[n]
+	l.spares = l.spares[:n]
+	return in
+}
+
+// keepInbox empties in and keeps it for the next one who needs it.
+func (l *loop) keepInbox(in *inbox) {
+	if len(l.spares) == sparesMax || cap(in.head)+cap(in.control)+cap(in.message) > inboxKeepBytes {
 		return
 	}
 	*in = inbox{head: in.head[:0], control: in.control[:0], message: in.message[:0]}
-	inboxes.Put(in)
+	l.spares = append(l.spares, in)
 }
 
 // feed reads p, the next bytes of an upgraded connection. It unmasks in place;
@@ -215,7 +227,7 @@ func (c *Conn) endPayload(in *inbox) {
 	}
 	c.in = nil // the handler may close c, which must not recycle the payload under it
 	c.onMessage(in.op, in.message)
-	in.recycle()
+	c.loop.keepInbox(in)
 }
 
 func (c *Conn) onMessage(op ws.OpCode, payload []byte) {

@@ -70,6 +70,8 @@ type loop struct {
 	due    []int64     // milliseconds at which the connection wants a look
 	conns  []*Conn
 
+	spares []*inbox // emptied; at most sparesMax
+
 	depth int     // handler calls and walks that are under way
 	gone  []*Conn // left, Handler.Close not called yet; each connection at most once
 	skips []skip  // Handler.Skipped not called yet; each connection at most once
@@ -184,7 +186,7 @@ func (l *loop) run() {
 		case t.b != nil:
 			l.begin(t)
 		case t.forLoop != nil:
-			t.forLoop(l)
+			l.callLoop(t.forLoop)
 		case t.c.state == stateOpen:
 			l.callPosted(t.c, t.forConn)
 		}
@@ -260,12 +262,30 @@ func (l *loop) callPosted(c *Conn, fn func(c *Conn)) {
 	fn(c)
 }
 
+// callLoop runs fn, which is about no one connection: its panic ends nothing.
+func (l *loop) callLoop(fn func(l *loop)) {
+	l.depth++ // who leaves meanwhile is reported afterwards
+	defer func() {
+		if r := recover(); r != nil {
+			l.panicked(r)
+		}
+		l.depth--
+		l.flush()
+	}()
+	fn(l)
+}
+
+func (l *loop) panicked(r any) {
+	l.g.stats.panics.Add(1)
+	l.g.cfg.Logger.Error("handler panicked", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+}
+
 func (l *loop) callClose(c *Conn) {
 	l.depth++
 	defer func() {
 		l.depth--
 		if r := recover(); r != nil {
-			l.g.cfg.Logger.Error("handler panicked while closing", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			l.panicked(r)
 		}
 	}()
 	l.g.handler.Close(c, c.code, c.why)
@@ -274,8 +294,7 @@ func (l *loop) callClose(c *Conn) {
 // leave ends a fenced call about c.
 func (l *loop) leave(c *Conn) {
 	if r := recover(); r != nil {
-		l.g.stats.panics.Add(1)
-		l.g.cfg.Logger.Error("handler panicked", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+		l.panicked(r)
 		c.Close(codeInternal, "internal error")
 	}
 	l.depth--

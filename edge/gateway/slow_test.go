@@ -27,7 +27,7 @@ func numbered(n uint32, size int) *Broadcast {
 // follower follows channel 0 after its first message and, when it lagged and
 // has drained, is told what it missed.
 func follower(joined func()) *echo {
-	type lag struct{ from, last uint32 }
+	type lag struct{ from uint32 }
 	return &echo{
 		onMessage: func(c *Conn, _ ws.OpCode, _ []byte) {
 			c.Follow(1)

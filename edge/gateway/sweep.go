@@ -37,7 +37,6 @@ const refusedMS = 1000
 func (l *loop) sweep() {
 	l.swept.Store(false)
 	now := l.g.nowMS()
-	l.depth++
 	for i := len(l.due) - 1; i >= 0; i-- {
 		if i >= len(l.due) || l.due[i] > now {
 			continue
@@ -47,8 +46,6 @@ func (l *loop) sweep() {
 			l.due[c.idx] = due
 		}
 	}
-	l.depth--
-	l.flush()
 }
 
 // check acts on what is due for c and returns when to look again.
