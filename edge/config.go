@@ -1,0 +1,204 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"pixelwall/core"
+)
+
+// Config is every flag of the edge. A flag --some-name is also read from the
+// environment as PIXELWALL_SOME_NAME and from the file of --config as
+// "some-name"; flag wins over environment, environment over file, file over
+// default. What the data folder holds wins over defaults, too.
+type Config struct {
+	Listen      string `help:"host:port for browsers, clients and REST" default:":8080"`
+	AdminListen string `help:"host:port for metrics, profiles and the admin API; without it /metrics is on --listen" placeholder:"HOST:PORT"`
+	AdminToken  string `help:"what the admin API asks for as bearer token" placeholder:"SECRET" json:"-"`
+	Data        string `help:"folder of the canvas and its history" default:"./pixelwall-data" type:"path"`
+
+	Size        string `help:"size of a new canvas (1000x1000 if not given)" placeholder:"WxH"`
+	Palette     string `help:"place2017, place2022, or a file with a line \"name #rrggbb\" for each colour (place2017 if not given)" placeholder:"NAME|FILE"`
+	StartCanvas string `help:"fills a new canvas from a PNG or a .pxt.gz trace; its size is the file's" placeholder:"FILE" type:"path"`
+	Cooldown    string `help:"time between two placements of a user, 0 for none (5s if not given)" placeholder:"TIME"`
+
+	Tick      string        `help:"time between two batches, 20ms to 10s, or auto: the shortest that fits" default:"1s"`
+	RingAge   time.Duration `help:"how long a client may be away and still resume" default:"5m"`
+	RingBytes int           `help:"most memory for that" default:"67108864"`
+
+	CanvasURL      string   `help:"where clients fetch the canvas, if not here: the address of a CDN in front of this server" placeholder:"URL"`
+	PublicURL      string   `help:"address of this server for absolute links" placeholder:"URL"`
+	Origin         []string `help:"pages on these origins may connect too, as scheme://host[:port]; * allows all" placeholder:"ORIGIN"`
+	TrustedProxies []string `help:"addresses of proxies whose X-Forwarded-For counts, as CIDR" placeholder:"CIDR"`
+	FrameAncestors []string `help:"pages on these origins may embed the page" placeholder:"ORIGIN"`
+
+	KeyFile         string        `help:"keys of guest tokens, the same on every edge of a fleet (made in the data folder if not given)" placeholder:"FILE" type:"path"`
+	GuestsPerHour   int           `help:"guest sessions an address (IPv6: /64) may make in an hour" default:"60"`
+	ConnsMax        int           `help:"connections at most; 0 is what the descriptor limit leaves" default:"0"`
+	ConnsPerAddress int           `help:"connections of one address (IPv6: /64); negative for no limit" default:"64"`
+	MessagesPerSec  float64       `help:"messages a second that a client may send" default:"20"`
+	MessageBurst    int           `help:"messages that it may send at once" default:"40"`
+	BacklogBytes    int           `help:"unread bytes that are kept for a client" default:"262144"`
+	StuckAfter      time.Duration `help:"a client that reads nothing for so long is closed" default:"30s"`
+	PingEvery       time.Duration `help:"silence after which a client is asked whether it lives" default:"25s"`
+	DeadAfter       time.Duration `help:"silence after which a client is dropped" default:"60s"`
+	Drain           time.Duration `help:"most time to say goodbye after SIGTERM" default:"10s"`
+
+	LogFormat string `help:"text or json" default:"text" enum:"text,json"`
+	LogLevel  string `help:"debug, info, warn or error" default:"info" enum:"debug,info,warn,error"`
+}
+
+// settings is a Config after its texts have been read.
+type settings struct {
+	Config
+	width, height int           // 0: not asked for
+	palette       core.Palette  // nil: not asked for
+	cooldownMS    *int64        // nil: not asked for
+	tick          time.Duration // the first one, when auto
+	tickAuto      bool
+	proxies       []netip.Prefix
+}
+
+const (
+	defaultSide       = 1000
+	defaultPalette    = "place2017"
+	defaultCooldownMS = 5000
+	firstAutoTick     = 250 * time.Millisecond
+)
+
+// read checks all of c and reports every mistake at once.
+func (c Config) read() (settings, error) {
+	s := settings{Config: c}
+	var errs []error
+	wrong := func(flag, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("--%s: %s", flag, fmt.Sprintf(format, args...)))
+	}
+	for flag, addr := range map[string]string{"listen": c.Listen, "admin-listen": c.AdminListen} {
+		if _, port, err := net.SplitHostPort(addr); addr != "" && (err != nil || !isPort(port)) {
+			wrong(flag, "%q is not host:port", addr)
+		}
+	}
+	if c.AdminListen != "" && c.AdminListen == c.Listen && !strings.HasSuffix(c.Listen, ":0") {
+		wrong("admin-listen", "%s is --listen already", c.AdminListen)
+	}
+	if c.AdminToken != "" && c.AdminListen == "" {
+		wrong("admin-token", "there is no admin API without --admin-listen")
+	}
+	if c.Size != "" {
+		s.readSize(wrong)
+	}
+	if c.Size != "" && c.StartCanvas != "" {
+		wrong("size", "contradicts --start-canvas, whose file has a size")
+	}
+	if c.Palette != "" {
+		s.readPalette(wrong)
+	}
+	if c.Cooldown != "" {
+		d, err := time.ParseDuration(c.Cooldown)
+		switch {
+		case err != nil:
+			wrong("cooldown", "%q is not a time such as 5s, 300ms or 0", c.Cooldown)
+		case d < 0 || d.Milliseconds() > core.CooldownMSMax:
+			wrong("cooldown", "%v: must be 0 to 168h", d)
+		default:
+			ms := d.Milliseconds()
+			s.cooldownMS = &ms
+		}
+	}
+	s.readTick(wrong)
+	for flag, text := range map[string]string{"canvas-url": c.CanvasURL, "public-url": c.PublicURL} {
+		if u, err := url.Parse(text); text != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+			wrong(flag, "%q is not an address such as https://cdn.example.org/canvas", text)
+		}
+	}
+	for _, text := range c.TrustedProxies {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			wrong("trusted-proxies", "%q is not a CIDR such as 10.0.0.0/8", text)
+		}
+		s.proxies = append(s.proxies, p)
+	}
+	for flag, n := range map[string]int{"guests-per-hour": c.GuestsPerHour, "message-burst": c.MessageBurst, "backlog-bytes": c.BacklogBytes, "ring-bytes": c.RingBytes} {
+		if n < 1 {
+			wrong(flag, "%d: must be at least 1", n)
+		}
+	}
+	if c.ConnsMax < 0 {
+		wrong("conns-max", "%d: must be 0 or more", c.ConnsMax)
+	}
+	if !(c.MessagesPerSec > 0) {
+		wrong("messages-per-sec", "%v: must be more than 0", c.MessagesPerSec)
+	}
+	for flag, d := range map[string]time.Duration{"stuck-after": c.StuckAfter, "ping-every": c.PingEvery, "dead-after": c.DeadAfter, "ring-age": c.RingAge} {
+		if d < time.Millisecond {
+			wrong(flag, "%v: must be at least 1ms", d)
+		}
+	}
+	if c.DeadAfter <= c.PingEvery {
+		wrong("dead-after", "%v leaves no time to answer a ping sent after %v", c.DeadAfter, c.PingEvery)
+	}
+	if c.Drain < 0 {
+		wrong("drain", "%v: must not be negative", c.Drain)
+	}
+	return s, errors.Join(errs...)
+}
+
+type wrongFunc func(flag, format string, args ...any)
+
+func (s *settings) readSize(wrong wrongFunc) {
+	w, h, ok := strings.Cut(strings.ToLower(s.Size), "x")
+	width, err1 := strconv.Atoi(w)
+	height, err2 := strconv.Atoi(h)
+	if !ok || err1 != nil || err2 != nil {
+		wrong("size", "%q is not a size such as 1000x1000", s.Size)
+		return
+	}
+	if err := (core.Geometry{Width: width, Height: height, Bits: 4}).Validate(); err != nil {
+		wrong("size", "%s: each side must be 1 to %d", s.Size, core.SideMax)
+		return
+	}
+	s.width, s.height = width, height
+}
+
+func (s *settings) readPalette(wrong wrongFunc) {
+	if p, ok := core.NamedPalette(s.Palette); ok {
+		s.palette = p
+		return
+	}
+	text, err := os.ReadFile(s.Palette)
+	if err != nil {
+		wrong("palette", "%q is neither place2017 nor place2022 nor a file that can be read: %v", s.Palette, err)
+		return
+	}
+	if s.palette, err = core.ParsePalette(string(text)); err != nil {
+		wrong("palette", "%s: %v", s.Palette, err)
+	}
+}
+
+func (s *settings) readTick(wrong wrongFunc) {
+	if s.Tick == "auto" {
+		s.tick, s.tickAuto = firstAutoTick, true
+		return
+	}
+	d, err := time.ParseDuration(s.Tick)
+	if err != nil {
+		wrong("tick", "%q is neither a time such as 1s nor auto", s.Tick)
+		return
+	}
+	if d < 20*time.Millisecond || d > 10*time.Second {
+		wrong("tick", "%v: must be 20ms to 10s", d)
+	}
+	s.tick = d
+}
+
+func isPort(text string) bool {
+	n, err := strconv.Atoi(text)
+	return err == nil && n >= 0 && n <= 65535
+}

@@ -1,0 +1,503 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
+
+	"pixelwall/core"
+	"pixelwall/wire"
+)
+
+const all4 = 0b1111 // the shards of a 1000 × 1000 canvas
+
+func TestTwoPaintersSeeEachOther(t *testing.T) {
+	r := serve(t)
+	a := r.fresh(1).hello(r.token()).watch(all4)
+	b := r.fresh(2).hello(r.token()).watch(all4)
+	pa := a.placed(a.place(3, 4, 5))
+	pb := b.placed(b.place(999, 999, 6))
+	for _, p := range []*peer{a, b} {
+		p.until("both pixels", func() bool { return p.seqs[pa.Shard] >= pa.Seq && p.seqs[pb.Shard] >= pb.Seq })
+		if p.board.At(0, 4*512+3) != 5 || p.board.At(3, 487*512+487) != 6 {
+			t.Errorf("peer %d does not show both pixels: %d, %d; seqs %v, at %+v %+v", p.instance, p.board.At(0, 4*512+3), p.board.At(3, 487*512+487), p.seqs[:4], pa, pb)
+		}
+		p.same(r)
+	}
+	_, body := r.get("/api/v1/pixel?x=3&y=4")
+	var history struct {
+		Items []struct {
+			Seq   uint64
+			Color int
+			User  struct{ Name string }
+		}
+	}
+	if err := json.Unmarshal(body, &history); err != nil || len(history.Items) != 1 || history.Items[0].Seq != pa.Seq ||
+		history.Items[0].Color != 5 || history.Items[0].User.Name != a.init.Name {
+		t.Errorf("the history of the pixel is %s (%v)", body, err)
+	}
+}
+
+func TestPlacementsThatTheRulesRefuse(t *testing.T) {
+	r := serve(t)
+	p := r.fresh(1).hello(r.token())
+	for _, tt := range []struct {
+		name        string
+		x, y, color int
+		want        core.Code
+	}{
+		{"x beyond the canvas", 1000, 0, 0, core.CodeOutOfCanvas},
+		{"y beyond the canvas", 0, 1000, 0, core.CodeOutOfCanvas},
+		{"x far beyond", 65535, 0, 0, core.CodeOutOfCanvas},
+		{"a colour that the palette lacks", 0, 0, 16, core.CodeUnknownColor},
+		{"a colour of 255", 0, 0, 255, core.CodeUnknownColor},
+	} {
+		if a, ok := p.answer(p.place(tt.x, tt.y, tt.color)).(wire.Refusal); !ok || core.Code(a.Code) != tt.want || a.Message == "" {
+			t.Errorf("%s: got %+v, want %v", tt.name, a, tt.want)
+		}
+	}
+	p.placed(p.place(0, 0, 1)) // and the connection goes on
+}
+
+func TestASecondPlacementInTheCooldownIsToldHowLongToWait(t *testing.T) {
+	r := serve(t, "--cooldown", "1h")
+	token := r.token()
+	p, tab := r.fresh(1).hello(token), r.fresh(2).hello(token)
+	first := p.placed(p.place(1, 1, 1))
+	if first.Allowance.Available != 0 || first.Allowance.Max != 1 || first.Allowance.NextMS < first.TimeMS+3_500_000 {
+		t.Errorf("the allowance after a placement is %+v", first.Allowance)
+	}
+	a, ok := p.answer(p.place(2, 2, 2)).(wire.Refusal)
+	if !ok || core.Code(a.Code) != core.CodeCooldown || a.RetryAfterMS < 3_500_000 || a.RetryAfterMS > 3_600_000 || a.Allowance.NextMS != first.Allowance.NextMS {
+		t.Errorf("the second placement got %+v", a)
+	}
+	tab.until("the other tab hears of it", func() bool { return len(tab.tells) > 0 })
+	if tab.tells[0] != first.Allowance {
+		t.Errorf("the other tab was told %+v, want %+v", tab.tells[0], first.Allowance)
+	}
+	if reload := r.fresh(3).hello(token); reload.init.Allowance != first.Allowance {
+		t.Errorf("after a reload the allowance is %+v, want %+v", reload.init.Allowance, first.Allowance)
+	}
+	refused := 0.0
+	_, metrics := r.get("/metrics")
+	for line := range strings.Lines(string(metrics)) {
+		fmt.Sscanf(line, `pixelwall_session_placements_total{result="cooldown"} %g`, &refused)
+	}
+	if refused != 1 {
+		t.Errorf("the metric counts %v refusals", refused)
+	}
+}
+
+// The same tap sent again, here or on a new connection, is the same event.
+func TestATapThatIsSentAgainIsOneEvent(t *testing.T) {
+	r := serve(t, "--cooldown", "1h")
+	token := r.token()
+	p := r.fresh(77).hello(token).watch(all4)
+	first := p.placed(p.place(10, 10, 3))
+	p.number--
+	again := p.placed(p.place(10, 10, 3))
+	p.conn.Close()
+	back := r.fresh(77).hello(token)
+	back.number = 0
+	third := back.placed(back.place(10, 10, 3))
+	for _, got := range []wire.Placed{again, third} {
+		if got.Seq != first.Seq || got.Shard != first.Shard || got.TimeMS != first.TimeMS {
+			t.Errorf("sent again it became %+v, want %+v", got, first)
+		}
+	}
+	if heads := back.init.Heads[0].Seq; heads > 1 {
+		t.Errorf("the shard is at %d after one tap", heads)
+	}
+}
+
+func TestHelloAndTokens(t *testing.T) {
+	r := serve(t)
+	good := r.token()
+	forged := good[:len(good)-2] + map[bool]string{true: "AA", false: "BB"}[!strings.HasSuffix(good, "AA")]
+	hello := func(token string, version uint32) []byte {
+		return wire.Hello{Version: version, Instance: 1, Token: token}.AppendTo(nil)
+	}
+	place := wire.Place{Number: 1, Color: 1}.AppendTo(nil)
+	for _, tt := range []struct {
+		name  string
+		msgs  [][]byte
+		code  core.Code
+		close int // 0: stays open
+	}{
+		{"place before hello", [][]byte{place}, core.CodeHelloRequired, 0},
+		{"watch before hello", [][]byte{wire.Watch{}.AppendTo(nil)}, core.CodeHelloRequired, 0},
+		{"place without a token", [][]byte{hello("", 1), place}, core.CodeUnauthorized, 0},
+		{"a token that is none", [][]byte{hello("nonsense", 1)}, core.CodeUnauthorized, 4003},
+		{"a forged token", [][]byte{hello(forged, 1)}, core.CodeUnauthorized, 4003},
+		{"hello twice", [][]byte{hello(good, 1), hello(good, 1)}, core.CodeInvalid, 0},
+		{"another protocol version", [][]byte{hello(good, 2)}, core.CodeInvalid, 4002},
+		{"a hello that is cut", [][]byte{hello(good, 1)[:20]}, core.CodeMalformed, 4004},
+		{"a message of an unknown type", [][]byte{hello(good, 1), {0x3f, 1, 2}}, core.CodeUnknownMessage, 0},
+		{"a message of the server's", [][]byte{hello(good, 1), wire.Presence{Online: 1}.AppendTo(nil)}, core.CodeUnknownMessage, 0},
+		{"an empty message", [][]byte{hello(good, 1), {}}, core.CodeMalformed, 4004},
+		{"a place that is cut", [][]byte{hello(good, 1), place[:2]}, core.CodeMalformed, 4004},
+		{"a shard that the canvas lacks", [][]byte{hello(good, 1), wire.Watch{Shards: []wire.WatchShard{{Shard: 63}}}.AppendTo(nil)}, core.CodeUnknownShard, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := r.fresh(1)
+			p.t = t
+			p.dial()
+			for _, m := range tt.msgs {
+				p.raw(m)
+			}
+			p.until("an error", func() bool { return len(p.answers) > 0 })
+			if got := p.answers[0].(wire.Refusal); core.Code(got.Code) != tt.code {
+				t.Errorf("got the error %v %q, want %v", core.Code(got.Code), got.Message, tt.code)
+			}
+			if tt.close != 0 {
+				if code := p.closes(); code != tt.close {
+					t.Errorf("closed with %d, want %d", code, tt.close)
+				}
+				return
+			}
+			p.raw(hello(good, 1)) // whatever its answer, there is one: the connection lives
+			n := len(p.got)
+			p.until("a further answer", func() bool { return len(p.got) > n })
+		})
+	}
+	if strings.Contains(r.log.String(), good[:20]) {
+		t.Error("a token is in the log")
+	}
+}
+
+// What breaks RFC 6455 or our limits is closed with the code that PROTOCOL.md says.
+func TestEachViolationHasItsCloseCode(t *testing.T) {
+	r := serve(t)
+	frame := func(f ws.Frame) []byte {
+		var b bytes.Buffer
+		_ = ws.WriteFrame(&b, f)
+		return b.Bytes()
+	}
+	mask := ws.MaskFrameInPlace
+	header := func(h ws.Header, payload []byte) []byte {
+		var b bytes.Buffer
+		_ = ws.WriteHeader(&b, h)
+		return append(b.Bytes(), payload...)
+	}
+	m := [4]byte{}
+	for _, tt := range []struct {
+		name string
+		b    []byte
+		want int
+	}{
+		{"an unmasked frame", frame(ws.NewBinaryFrame([]byte{4, 1})), 1002},
+		{"reserved bit 1", header(ws.Header{Fin: true, Rsv: ws.Rsv(true, false, false), OpCode: ws.OpBinary, Masked: true, Mask: m, Length: 0}, nil), 1002},
+		{"a reserved opcode", header(ws.Header{Fin: true, OpCode: 3, Masked: true, Mask: m, Length: 0}, nil), 1002},
+		{"a reserved control opcode", header(ws.Header{Fin: true, OpCode: 0xb, Masked: true, Mask: m, Length: 0}, nil), 1002},
+		{"a ping of 126 bytes", header(ws.Header{Fin: true, OpCode: ws.OpPing, Masked: true, Mask: m, Length: 126}, make([]byte, 126)), 1002},
+		{"a fragmented ping", header(ws.Header{OpCode: ws.OpPing, Masked: true, Mask: m, Length: 0}, nil), 1002},
+		{"a continuation of nothing", header(ws.Header{Fin: true, OpCode: ws.OpContinuation, Masked: true, Mask: m, Length: 0}, nil), 1002},
+		{"a new message inside a fragmented one", append(header(ws.Header{OpCode: ws.OpBinary, Masked: true, Mask: m, Length: 1}, []byte{4}),
+			header(ws.Header{Fin: true, OpCode: ws.OpBinary, Masked: true, Mask: m, Length: 1}, []byte{4})...), 1002},
+		{"a frame that says 2^40 bytes", header(ws.Header{Fin: true, OpCode: ws.OpBinary, Masked: true, Mask: m, Length: 1 << 40}, nil), 1009},
+		{"a frame of 1025 bytes", header(ws.Header{Fin: true, OpCode: ws.OpBinary, Masked: true, Mask: m, Length: 1025}, make([]byte, 1025)), 1009},
+		{"more fragments than 4", bytes.Join([][]byte{
+			header(ws.Header{OpCode: ws.OpBinary, Masked: true, Mask: m, Length: 1}, []byte{4}),
+			header(ws.Header{OpCode: ws.OpContinuation, Masked: true, Mask: m, Length: 0}, nil),
+			header(ws.Header{OpCode: ws.OpContinuation, Masked: true, Mask: m, Length: 0}, nil),
+			header(ws.Header{OpCode: ws.OpContinuation, Masked: true, Mask: m, Length: 0}, nil),
+			header(ws.Header{OpCode: ws.OpContinuation, Masked: true, Mask: m, Length: 0}, nil)}, nil), 1009},
+		{"text", frame(mask(ws.NewTextFrame([]byte("hi")))), 1003},
+		{"text that is not UTF-8", frame(mask(ws.NewTextFrame([]byte{0xff, 0xfe}))), 1007},
+		{"a close frame of one byte", frame(mask(ws.NewCloseFrame([]byte{3}))), 1002},
+		{"a close code that nobody may send", frame(mask(ws.NewCloseFrame(ws.NewCloseFrameBody(1005, "")))), 1002},
+		{"a close reason that is not UTF-8", frame(mask(ws.NewCloseFrame(append([]byte{3, 232}, 0xff)))), 1007},
+		{"an orderly close is echoed", frame(mask(ws.NewCloseFrame(ws.NewCloseFrameBody(1000, "bye")))), 1000},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := r.fresh(1).hello("")
+			p.t = t
+			if _, err := p.conn.Write(tt.b); err != nil {
+				t.Fatal(err)
+			}
+			if got := p.closes(); got != tt.want {
+				t.Errorf("closed with %d %s, want %d", got, p.closed.Reason, tt.want)
+			}
+		})
+	}
+}
+
+func TestTenThousandPingsAreTooMany(t *testing.T) {
+	r := serve(t)
+	p := r.fresh(1).hello("")
+	go func() {
+		for range 10_000 {
+			if wsutil.WriteClientMessage(p.conn, ws.OpPing, []byte("p")) != nil {
+				return
+			}
+		}
+	}()
+	if code := p.closes(); code != 1008 {
+		t.Errorf("closed with %d, want 1008", code)
+	}
+}
+
+func TestAPageOfAnotherOriginIsRefused(t *testing.T) {
+	r := serve(t, "--origin", "https://friend.example")
+	for origin, want := range map[string]int{
+		"https://evil.example": 403, "http://" + r.addr + ".evil.example": 403, "null": 403,
+		"https://friend.example": 101, "http://" + r.addr: 101, "": 101,
+	} {
+		req, _ := http.NewRequest("GET", "http://"+r.addr+"/ws", nil)
+		for k, v := range map[string]string{"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="} {
+			req.Header.Set(k, v)
+		}
+		if origin != "" {
+			req.Header.Set("Origin", origin)
+		}
+		res, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("origin %q: status %d, want %d", origin, res.StatusCode, want)
+		}
+	}
+}
+
+func TestAPageZoomedIntoOneShardIsSentThatShardOnly(t *testing.T) {
+	r := serve(t, "--message-burst", "100")
+	token := r.token()
+	painter := r.fresh(1).hello(token).watch(all4)
+	zoomed := r.fresh(2).hello("").watch(0b0010)
+	for i := range 40 {
+		painter.place(i%2*600, i/2%2*600, 1+i%15)
+	}
+	painter.until("all answers", func() bool { return len(painter.answers) == 40 })
+	last := core.Heads{}
+	for _, a := range painter.answers {
+		p, ok := a.(wire.Placed)
+		if !ok {
+			t.Fatalf("refused: %+v", a)
+		}
+		last[p.Shard] = max(last[p.Shard], p.Seq)
+	}
+	zoomed.until("the last pixel of its shard", func() bool { return zoomed.seqs[1] == last[1] })
+	painter.until("the last pixels", func() bool { return painter.seqs == last })
+	if zoomed.batches[1] == 0 || len(zoomed.batches) != 1 {
+		t.Errorf("it was sent batches of %v, want shard 1 only", zoomed.batches)
+	}
+	// It looks elsewhere: that shard is caught up, the old one goes on.
+	zoomed.send(wire.Watch{Canvas: zoomed.canvas, Shards: []wire.WatchShard{{Shard: 1}, {Shard: 2, Resume: true, Held: zoomed.seqs[2]}}})
+	zoomed.until("the new shard", func() bool { return zoomed.follow&0b0100 != 0 })
+	zoomed.same(r)
+}
+
+func TestARestartCostsNobodyTheCanvas(t *testing.T) {
+	data := t.TempDir()
+	r := serve(t, "--data", data)
+	token := r.token()
+	p := r.fresh(9).hello(token).watch(all4)
+	for i := range 10 {
+		p.placed(p.place(i, i, 3))
+	}
+	other := r.fresh(10).hello(token)
+	for i := range 10 { // while p is cut off
+		other.placed(other.place(500+i, 500, 4))
+	}
+	p.conn.Close()
+	if err := r.end(); err != nil {
+		t.Fatal(err)
+	}
+	r = serve(t, "--data", data)
+	p.addr, p.follow = r.addr, 0
+	p.hello(token).watch(all4)
+	if p.lost != 0 {
+		t.Fatalf("after a restart shards %b have to be fetched", p.lost)
+	}
+	if n := r.metric("pixelwall_canvas_bytes_total"); n != 0 {
+		t.Errorf("%v bytes of canvas were served to a client that came back", n)
+	}
+	p.same(r)
+}
+
+func TestAWipedFolderIsAnotherCanvas(t *testing.T) {
+	r := serve(t)
+	p := r.fresh(1).hello(r.token()).watch(all4)
+	p.placed(p.place(1, 1, 1))
+	p.conn.Close()
+	r2 := serve(t)
+	p.addr, p.follow = r2.addr, 0
+	p.hello("").watch(all4)
+	if p.lost != all4 || p.init.Canvas == p.canvas {
+		t.Errorf("a client of another canvas lost %b, want all", p.lost)
+	}
+	p.load(r2.canvas())
+	p.watch(all4).same(r2)
+}
+
+func TestGoodbyeTellsWhenToComeBack(t *testing.T) {
+	r := serve(t)
+	p := r.fresh(1).hello("")
+	r.stop()
+	if code := p.closes(); code != 1012 {
+		t.Errorf("closed with %d, want 1012", code)
+	}
+	if last := p.got[len(p.got)-1]; last != wire.TypeBye {
+		t.Errorf("the last message was %v, want bye", last)
+	}
+	if err := r.end(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTwoProcessesCannotShareAFolder(t *testing.T) {
+	data := t.TempDir()
+	serve(t, "--data", data)
+	s, err := parse("--data", data, "--listen", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := run(t.Context(), s, &bytes.Buffer{}, newLogger(Config{LogLevel: "error"})); core.CodeOf(err) != core.CodeUnavailable {
+		t.Errorf("the second one got %v", err)
+	}
+}
+
+func TestAPortInUseIsAClearError(t *testing.T) {
+	r := serve(t)
+	s, err := parse("--data", t.TempDir(), "--listen", r.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = run(t.Context(), s, &bytes.Buffer{}, newLogger(Config{LogLevel: "error"}))
+	if err == nil || !strings.Contains(err.Error(), "address already in use") || !strings.Contains(err.Error(), r.addr) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAFolderForAnotherCanvasIsAClearError(t *testing.T) {
+	data := t.TempDir()
+	if err := serve(t, "--data", data, "--size", "600x400").end(); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"--size", "1000x1000"}, []string{"600x400", "1000x1000"}},
+		{[]string{"--palette", "place2022"}, []string{"white", "burgundy"}},
+	} {
+		s, err := parse(append(tt.args, "--data", data, "--listen", "127.0.0.1:0")...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = run(t.Context(), s, &bytes.Buffer{}, newLogger(Config{LogLevel: "error"}))
+		if core.CodeOf(err) != core.CodeMismatch {
+			t.Errorf("%v: got %v", tt.args, err)
+		}
+		for _, want := range tt.want {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v: %v does not say %q", tt.args, err, want)
+			}
+		}
+	}
+	serve(t, "--data", data) // what the folder holds wins over defaults
+}
+
+func TestAFolderOfANewerProgramIsAClearError(t *testing.T) {
+	data := t.TempDir()
+	if err := serve(t, "--data", data).end(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(data, "meta.json")
+	meta, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(meta, &fields); err != nil {
+		t.Fatal(err)
+	}
+	for k := range fields {
+		if strings.Contains(strings.ToLower(k), "version") || strings.Contains(strings.ToLower(k), "format") {
+			fields[k] = 99
+		}
+	}
+	meta, _ = json.Marshal(fields)
+	if err := os.WriteFile(path, meta, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := parse("--data", data, "--listen", "127.0.0.1:0")
+	err = run(t.Context(), s, &bytes.Buffer{}, newLogger(Config{LogLevel: "error"}))
+	if core.CodeOf(err) != core.CodeMismatch || !strings.Contains(err.Error(), "99") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAPaletteGrowsWhilePeopleAreConnected(t *testing.T) {
+	data, file := t.TempDir(), filepath.Join(t.TempDir(), "forty")
+	r := serve(t, "--data", data, "--palette", "place2022", "--admin-listen", "127.0.0.1:0", "--admin-token", "secret")
+	token := r.token()
+	p := r.fresh(1).hello(token).watch(all4)
+	if got := p.placed(p.place(5, 5, 31)); got.Seq == 0 {
+		t.Fatal("no seq")
+	}
+	if a, ok := p.answer(p.place(5, 5, 32)).(wire.Refusal); !ok || core.Code(a.Code) != core.CodeUnknownColor {
+		t.Fatalf("colour 32 of 32: %+v", a)
+	}
+	palette, _ := core.NamedPalette("place2022")
+	var text strings.Builder
+	for i := range 40 {
+		c := core.Color{Name: fmt.Sprintf("new %d", i), RGB: uint32(i) * 0x010203}
+		if i < len(palette) {
+			c = palette[i]
+		}
+		fmt.Fprintf(&text, "%s %s\n", c.Name, c.Hex())
+	}
+	if err := os.WriteFile(file, []byte(text.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	admin := regexpAdmin.FindStringSubmatch(r.log.String())
+	if admin == nil {
+		t.Fatalf("no admin address in\n%s", r.log)
+	}
+	grown := []map[string]string{}
+	for i := range 40 {
+		name, hex := fmt.Sprintf("new %d", i), fmt.Sprintf("#%06x", i*0x010203)
+		if i < len(palette) {
+			name, hex = palette[i].Name, palette[i].Hex()
+		}
+		grown = append(grown, map[string]string{"name": name, "hex": hex})
+	}
+	body, _ := json.Marshal(map[string]any{"append_colors": grown[32:]})
+	req, _ := http.NewRequest("PATCH", "http://"+admin[1]+"/admin/v1/config", bytes.NewReader(body))
+	req.Header.Set("Authorization", "Bearer secret")
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != 200 {
+		t.Fatalf("the admin API answered %d", res.StatusCode)
+	}
+	p.until("the new palette", func() bool { return len(p.configs) > 0 })
+	if got := p.configs[0].Colors; len(got) != 40 || got[39].Name != "new 39" {
+		t.Fatalf("the new palette is %v", got)
+	}
+	p.placed(p.place(6, 6, 39))
+	p.same(r)
+	if err := r.end(); err != nil {
+		t.Fatal(err)
+	}
+	// A restart with the old name, a beginning of what is there, and with the file.
+	serve(t, "--data", data, "--palette", "place2022").end()
+	r = serve(t, "--data", data, "--palette", file)
+	if p := r.fresh(1).hello(""); len(p.init.Config.Colors) != 40 {
+		t.Errorf("after a restart there are %d colours", len(p.init.Config.Colors))
+	}
+}

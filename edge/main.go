@@ -1,0 +1,149 @@
+// Command edge runs Pixelwall: it serves the page, the WebSocket and the REST
+// API of one canvas, and keeps the canvas in a folder.
+//
+//	go run ./edge                   everything on :8080, canvas in ./pixelwall-data
+//	go run ./edge config print      what the flags, environment and file come to
+//
+// main reads the configuration, run.go wires the parts and waits for the end.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"reflect"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// cli is the command line.
+type cli struct {
+	Config
+	File    kong.ConfigFlag  `name:"config" help:"JSON file of flags: {\"listen\": \":80\", …}" placeholder:"FILE"`
+	Version kong.VersionFlag `help:"print the version and exit"`
+
+	Run       struct{} `cmd:"" default:"1" help:"run the server"`
+	ConfigCmd struct {
+		Print struct{} `cmd:"" help:"print the configuration as JSON, without secrets"`
+		Check struct{} `cmd:"" help:"report every mistake in the configuration, and exit 1 if there is one"`
+	} `cmd:"" name:"config" help:"look at the configuration"`
+}
+
+func main() {
+	if err := realMain(os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintf(os.Stderr, "edge: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nedge: "))
+		os.Exit(1)
+	}
+}
+
+func realMain(args []string, out io.Writer) error {
+	var c cli
+	parser, err := kong.New(&c, kong.Name("edge"), kong.Description("Pixelwall: one canvas that everybody paints together."),
+		kong.DefaultEnvars("PIXELWALL"), kong.Configuration(kong.JSON), kong.Vars{"version": version()},
+		kong.Writers(out, os.Stderr), kong.UsageOnError())
+	if err != nil {
+		return err
+	}
+	ctx, err := parser.Parse(args)
+	if err != nil {
+		return err
+	}
+	s, err := c.Config.read()
+	if err != nil {
+		return err
+	}
+	switch ctx.Command() {
+	case "config check":
+		fmt.Fprintln(out, "the configuration is good")
+		return nil
+	case "config print":
+		return printConfig(out, c.Config)
+	}
+	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer cancel()
+	go func() {
+		<-stop.Done()
+		cancel() // a second signal ends the process at once
+	}()
+	return run(stop, s, out, newLogger(s.Config))
+}
+
+// printConfig prints c under the names of its flags, so that what it prints can
+// be given to --config.
+func printConfig(out io.Writer, c Config) error {
+	values := map[string]any{}
+	v := reflect.ValueOf(c)
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		if f.Tag.Get("json") == "-" || v.Field(i).IsZero() {
+			continue
+		}
+		value := v.Field(i).Interface()
+		if s, ok := value.(fmt.Stringer); ok {
+			value = s.String()
+		}
+		values[flagName(f.Name)] = value
+	}
+	e := json.NewEncoder(out)
+	e.SetIndent("", "  ")
+	return e.Encode(values)
+}
+
+// flagName is the name that kong gives to a field: AdminListen is admin-listen,
+// CanvasURL is canvas-url.
+func flagName(field string) string {
+	var b strings.Builder
+	for i, r := range field {
+		upper := r >= 'A' && r <= 'Z'
+		startsWord := upper && i > 0 && (field[i-1] < 'A' || field[i-1] > 'Z')
+		if startsWord {
+			b.WriteByte('-')
+		}
+		b.WriteRune(r)
+	}
+	return strings.ToLower(b.String())
+}
+
+func newLogger(c Config) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.LogLevel)) // kong allows the four names only
+	opt := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, opt))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, opt))
+}
+
+// build may be set by the linker: -ldflags "-X main.build=v1.2.3".
+var build string
+
+// version is what init tells the page: when it changes, a page offers a reload.
+func version() string {
+	if build != "" {
+		return build
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	rev, dirty := "", ""
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			rev = s.Value[:min(12, len(s.Value))]
+		case s.Key == "vcs.modified" && s.Value == "true":
+			dirty = "+"
+		}
+	}
+	if rev == "" {
+		return "devel"
+	}
+	return rev + dirty
+}

@@ -1,0 +1,467 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
+
+	"pixelwall/core"
+	"pixelwall/wire"
+)
+
+// A running is an edge that serves inside the test, on a free port.
+type running struct {
+	t    *testing.T
+	addr string
+	stop context.CancelFunc
+	done chan error
+	log  *safeBuffer
+}
+
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// parse reads a command line as main does.
+func parse(args ...string) (settings, error) {
+	var c cli
+	parser, err := kong.New(&c, kong.DefaultEnvars("PIXELWALL_TEST_NOT_SET"), kong.Vars{"version": "test"})
+	if err != nil {
+		return settings{}, err
+	}
+	if _, err := parser.Parse(args); err != nil {
+		return settings{}, err
+	}
+	return c.Config.read()
+}
+
+var addrLine = regexp.MustCompile(`http://(\S+)`)
+
+// serve starts an edge with a fast tick and no cooldown unless args say otherwise.
+func serve(t *testing.T, args ...string) *running {
+	t.Helper()
+	joined := strings.Join(args, " ")
+	if !strings.Contains(joined, "--data") {
+		args = append(args, "--data", t.TempDir())
+	}
+	if !strings.Contains(joined, "--tick") {
+		args = append(args, "--tick", "20ms")
+	}
+	if !strings.Contains(joined, "--cooldown") {
+		args = append(args, "--cooldown", "0")
+	}
+	s, err := parse(append(args, "--listen", "127.0.0.1:0")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &running{t: t, done: make(chan error, 1), log: &safeBuffer{}}
+	ctx, cancel := context.WithCancel(context.Background())
+	r.stop = cancel
+	out, in := io.Pipe()
+	go func() {
+		err := run(ctx, s, in, slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+		in.CloseWithError(errors.Join(err, io.EOF))
+		r.done <- err
+	}()
+	var said bytes.Buffer
+	buf := make([]byte, 4096)
+	for r.addr == "" {
+		n, err := out.Read(buf)
+		said.Write(buf[:n])
+		if m := addrLine.FindStringSubmatch(said.String()); m != nil && strings.Contains(said.String(), "stop with") {
+			r.addr = m[1]
+		}
+		if err != nil {
+			t.Fatalf("the edge ended: %v\n%s", err, r.log)
+		}
+	}
+	go func() { _, _ = io.Copy(io.Discard, out) }()
+	t.Cleanup(func() { r.end() })
+	return r
+}
+
+// end stops the edge as SIGTERM does and returns what run returned.
+func (r *running) end() error {
+	r.stop()
+	err := <-r.done
+	r.done <- err
+	if err != nil && !r.t.Failed() {
+		r.t.Logf("the edge ended with %v", err)
+	}
+	return err
+}
+
+// get answers a GET of path, redirects followed.
+func (r *running) get(path string) (int, []byte) {
+	r.t.Helper()
+	res, err := http.Get("http://" + r.addr + path)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return res.StatusCode, body
+}
+
+// metric returns the sum of a metric over its labels.
+func (r *running) metric(name string) (sum float64) {
+	r.t.Helper()
+	_, body := r.get("/metrics")
+	found := false
+	for line := range strings.Lines(string(body)) {
+		rest, ok := strings.CutPrefix(line, name)
+		if !ok || rest[0] != ' ' && rest[0] != '{' {
+			continue
+		}
+		v, err := strconv.ParseFloat(strings.TrimSpace(rest[strings.LastIndexByte(rest, ' '):]), 64)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		sum, found = sum+v, true
+	}
+	if !found {
+		r.t.Fatalf("no metric %s in\n%s", name, body)
+	}
+	return sum
+}
+
+// canvas fetches the canvas over HTTP.
+func (r *running) canvas() wire.CanvasFile {
+	r.t.Helper()
+	status, body := r.get("/api/v1/canvas")
+	c, err := wire.ParseCanvasFile(body)
+	if status != 200 || err != nil {
+		r.t.Fatalf("canvas: status %d, %v", status, err)
+	}
+	return c
+}
+
+// token makes a guest.
+func (r *running) token() string {
+	r.t.Helper()
+	res, err := http.Post("http://"+r.addr+"/api/v1/session", "", nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var answer struct{ Token string }
+	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil || res.StatusCode != 201 {
+		r.t.Fatalf("session: status %d, %v", res.StatusCode, err)
+	}
+	return answer.Token
+}
+
+// A peer is a client of the test that keeps its own canvas as PROTOCOL.md says.
+type peer struct {
+	t        *testing.T
+	addr     string
+	conn     net.Conn
+	board    *core.Board
+	canvas   uint64
+	seqs     core.Heads
+	follow   uint64
+	lost     uint64
+	init     *wire.Init
+	got      []wire.Type      // types of messages, in order
+	batches  map[uint8]int    // by shard
+	answers  []any            // wire.Placed, wire.Refusal
+	tells    []wire.Allowance // of other connections
+	configs  []wire.Config
+	closed   *closing // after the connection ended
+	instance uint64
+	number   uint32
+	dec      wire.Decoder
+}
+
+// fresh loads the canvas for a new peer.
+func (r *running) fresh(instance uint64) *peer {
+	p := &peer{t: r.t, addr: r.addr, instance: instance, batches: map[uint8]int{}}
+	p.load(r.canvas())
+	return p
+}
+
+func (p *peer) load(c wire.CanvasFile) {
+	p.t.Helper()
+	p.canvas = c.Canvas
+	p.board = core.NewBoard(core.Geometry{Width: int(c.Width), Height: int(c.Height), Bits: c.Bits}, 0)
+	for _, s := range c.Shards {
+		if err := p.board.LoadPacked(core.ShardID(s.Shard), s.Packed); err != nil {
+			p.t.Fatal(err)
+		}
+		p.seqs[s.Shard] = s.Seq
+	}
+	p.lost = 0
+}
+
+// dial connects, without saying hello.
+func (p *peer) dial() *peer {
+	p.t.Helper()
+	d := ws.Dialer{Protocols: []string{wire.Subprotocol}, Timeout: 10 * time.Second}
+	conn, br, _, err := d.Dial(context.Background(), "ws://"+p.addr+"/ws")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.conn = conn
+	if br != nil {
+		p.t.Fatal("the server spoke before hello")
+	}
+	p.closed = nil
+	p.t.Cleanup(func() { conn.Close() })
+	return p
+}
+
+// hello connects and introduces the peer.
+func (p *peer) hello(token string) *peer {
+	p.t.Helper()
+	p.dial()
+	p.send(wire.Hello{Version: wire.Version, Instance: p.instance, Capabilities: wire.CanRange, Token: token})
+	p.init = nil
+	p.until("init", func() bool { return p.init != nil })
+	return p
+}
+
+func (p *peer) send(m interface{ AppendTo([]byte) []byte }) { p.raw(m.AppendTo(nil)) }
+
+func (p *peer) raw(msg []byte) {
+	if err := wsutil.WriteClientBinary(p.conn, msg); err != nil {
+		p.t.Logf("send: %v", err)
+	}
+}
+
+// watch asks for the shards in mask from what the peer holds.
+func (p *peer) watch(mask uint64) *peer {
+	w := wire.Watch{Canvas: p.canvas}
+	for s := range uint8(core.ShardsMax) {
+		if mask>>s&1 == 1 {
+			w.Shards = append(w.Shards, wire.WatchShard{Shard: s, Resume: true, Held: p.seqs[s]})
+		}
+	}
+	p.send(w)
+	p.until("every watched shard", func() bool { return (p.follow|p.lost)&mask == mask })
+	return p
+}
+
+// place sends a placement under the next number.
+func (p *peer) place(x, y, color int) uint32 {
+	p.number++
+	p.send(wire.Place{Number: p.number, X: uint16(x), Y: uint16(y), Color: uint8(color)})
+	return p.number
+}
+
+// answer waits for the answer to a placement.
+func (p *peer) answer(number uint32) any {
+	p.t.Helper()
+	var found any
+	p.until(fmt.Sprintf("the answer to %d", number), func() bool {
+		for i, a := range p.answers {
+			placed, ok := a.(wire.Placed)
+			refused, ok2 := a.(wire.Refusal)
+			if ok && placed.Number == number || ok2 && refused.Number == number {
+				found = a
+				p.answers = append(p.answers[:i], p.answers[i+1:]...)
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+// placed waits for a placement to be stored.
+func (p *peer) placed(number uint32) wire.Placed {
+	p.t.Helper()
+	a, ok := p.answer(number).(wire.Placed)
+	if !ok {
+		p.t.Fatalf("placement %d was refused", number)
+	}
+	return a
+}
+
+// until reads messages until cond holds.
+func (p *peer) until(what string, cond func() bool) {
+	p.t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !cond() {
+		if p.closed != nil {
+			p.t.Fatalf("waiting for %s: the server closed with %d %s", what, p.closed.Code, p.closed.Reason)
+		}
+		_ = p.conn.SetReadDeadline(deadline)
+		p.read()
+		if time.Now().After(deadline) {
+			p.t.Fatalf("waiting for %s: got %v", what, p.got)
+		}
+	}
+}
+
+// read takes one frame.
+func (p *peer) read() {
+	h, err := ws.ReadHeader(p.conn)
+	if err != nil {
+		if p.closed == nil {
+			p.closed = &closing{Code: 1006, Reason: err.Error()}
+		}
+		return
+	}
+	msg := make([]byte, h.Length)
+	if _, err := io.ReadFull(p.conn, msg); err != nil {
+		p.closed = &closing{Code: 1006, Reason: err.Error()}
+		return
+	}
+	switch h.OpCode {
+	case ws.OpClose:
+		code, reason := ws.ParseCloseFrameData(msg)
+		p.closed = &closing{Code: code, Reason: reason}
+	case ws.OpPing:
+		_ = wsutil.WriteClientMessage(p.conn, ws.OpPong, msg)
+	case ws.OpBinary:
+		p.message(msg)
+	}
+}
+
+func (p *peer) message(msg []byte) {
+	p.t.Helper()
+	t := wire.TypeOf(msg)
+	p.got = append(p.got, t)
+	fail := func(err error) {
+		if err != nil {
+			p.t.Fatalf("%v: %v", t, err)
+		}
+	}
+	switch t {
+	case wire.TypeInit:
+		m, err := wire.ParseInit(msg)
+		fail(err)
+		p.init = &m
+	case wire.TypeBatch:
+		b, err := wire.ParseBatch(msg)
+		fail(err)
+		p.batches[b.Shard]++
+		p.paint(b.Shard, b.Coding, b.Param, b.Payload)
+		p.seqs[b.Shard] += b.Advance
+	case wire.TypeCatchUp:
+		c, err := wire.ParseCatchUp(msg)
+		fail(err)
+		if p.seqs[c.Shard] < c.From || p.seqs[c.Shard] > c.To {
+			p.t.Fatalf("a catch-up from %d to %d for a copy at %d", c.From, c.To, p.seqs[c.Shard])
+		}
+		p.paint(c.Shard, wire.CodingRice, c.Param, c.Payload)
+		p.seqs[c.Shard] = c.To
+		p.follow |= 1 << c.Shard
+	case wire.TypeResync:
+		m, err := wire.ParseResync(msg)
+		fail(err)
+		for _, s := range m.Shards {
+			p.lost |= 1 << s
+			p.follow &^= 1 << s
+		}
+	case wire.TypeCheck:
+		c, err := wire.ParseCheck(msg)
+		fail(err)
+		if crc, _ := p.board.Checksum(core.ShardID(c.Shard), nil); c.Seq == p.seqs[c.Shard] && crc != c.CRC {
+			p.t.Errorf("shard %d at %d has another CRC than the check says", c.Shard, c.Seq)
+		}
+	case wire.TypePlaced:
+		m, err := wire.ParsePlaced(msg)
+		fail(err)
+		p.answers = append(p.answers, m)
+	case wire.TypeError:
+		m, err := wire.ParseRefusal(msg)
+		fail(err)
+		p.answers = append(p.answers, m)
+	case wire.TypeAllowance:
+		m, err := wire.ParseAllowance(msg)
+		fail(err)
+		p.tells = append(p.tells, m)
+	case wire.TypeConfig:
+		m, err := wire.ParseConfig(msg)
+		fail(err)
+		p.configs = append(p.configs, m)
+	}
+}
+
+func (p *peer) paint(shard uint8, coding wire.Coding, param uint8, payload []byte) {
+	p.t.Helper()
+	s := core.ShardID(shard)
+	w, h := p.board.Geometry().Area(s)
+	c := wire.Canvas{Pix: p.board.Pixels(s), Width: w, Height: h, Stride: core.ShardSide, Bits: p.board.Geometry().Bits}
+	px, err := p.dec.Decode(nil, coding, param, payload, c)
+	if err != nil {
+		p.t.Fatalf("batch of shard %d: %v", shard, err)
+	}
+	c.Apply(px)
+}
+
+// same waits until HTTP shows a canvas at the peer's seqs and compares all of it.
+func (p *peer) same(r *running) {
+	p.t.Helper()
+	for try := 0; ; try++ {
+		c := r.canvas()
+		ahead := false
+		for _, s := range c.Shards {
+			if p.follow>>s.Shard&1 == 1 && s.Seq > p.seqs[s.Shard] {
+				p.until("seq of the canvas", func() bool { return p.seqs[s.Shard] >= s.Seq })
+			}
+			ahead = ahead || p.seqs[s.Shard] > s.Seq
+		}
+		if ahead && try < 100 { // a version is made at most once a second
+			time.Sleep(50 * time.Millisecond)
+			continue
+		}
+		for _, s := range c.Shards {
+			if p.follow>>s.Shard&1 == 1 && !bytes.Equal(p.board.AppendPacked(nil, core.ShardID(s.Shard)), s.Packed) {
+				p.t.Fatalf("shard %d differs from the server's at seq %d (peer at %d)", s.Shard, s.Seq, p.seqs[s.Shard])
+			}
+		}
+		return
+	}
+}
+
+// closes waits for the server to close and returns the code.
+func (p *peer) closes() int {
+	p.t.Helper()
+	_ = p.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	for p.closed == nil {
+		p.read()
+	}
+	return int(p.closed.Code)
+}
+
+var regexpAdmin = regexp.MustCompile(`admin API" addr=(\S+)`)
+
+// A closing is how a connection ended; 1006 when there was no close frame.
+type closing struct {
+	Code   ws.StatusCode
+	Reason string
+}
