@@ -41,7 +41,7 @@ func (q *sequencer) decideOne(p *core.Placement, out *core.Outcome, now int64) b
 	*out = core.Outcome{}
 	switch a, standing := q.requests.find(p.Request); {
 	case standing == answered && a.timeMS+core.ResendWindowMS > now:
-		*out = core.Outcome{Seq: a.seq(), TimeMS: a.timeMS, Repeated: true, Allowance: q.cooldowns.allowance(p.User, now)}
+		*out = core.Outcome{Shard: a.shard(), Seq: a.seq(), TimeMS: a.timeMS, Repeated: true, Allowance: q.cooldowns.allowance(p.User, now)}
 		return false
 	case standing != unknown:
 		out.Allowance = q.cooldowns.allowance(p.User, now)
@@ -72,7 +72,7 @@ func (q *sequencer) decideOne(p *core.Placement, out *core.Outcome, now int64) b
 		Offset: p.Offset, Color: p.Color, Old: q.board.Set(p.Shard, p.Offset, p.Color), User: p.User, Request: p.Request,
 	})
 	q.touched |= 1 << p.Shard
-	out.Seq, out.TimeMS = q.heads[p.Shard], q.times[p.Shard]
+	out.Shard, out.Seq, out.TimeMS = p.Shard, q.heads[p.Shard], q.times[p.Shard]
 	q.requests.add(p.Request, p.Shard, out.Seq, out.TimeMS)
 	return true
 }
