@@ -29,7 +29,11 @@ func (l *segmentLog) open(from *core.Heads) (*cursor, error) {
 			return nil, core.NewError(core.CodeMismatch, fmt.Sprintf("shard %d: seq %d is beyond the log, which ends at %d", s, seq, l.heads[s]))
 		}
 	}
-	for i := len(l.segments) - 1; i >= 0; i-- {
+	i := len(l.segments) - 1
+	if *from == (core.Heads{}) { // start canvases lie at seq 0, so no seq tells where they are
+		i = 0
+	}
+	for ; i >= 0; i-- {
 		if s := &l.segments[i]; reaches(&s.heads, from) {
 			return &cursor{log: l, number: s.number}, nil
 		}
@@ -40,13 +44,8 @@ func (l *segmentLog) open(from *core.Heads) (*cursor, error) {
 // errTrimmed is shared, and nobody writes to it.
 var errTrimmed = core.NewError(core.CodeNotFound, "the log does not reach back that far")
 
-// reaches reports whether a segment that begins after start holds everything
-// after from. Start canvases lie at seq 0, so that a reader who holds nothing
-// begins with the first segment.
+// reaches reports whether what begins after start holds everything after from.
 func reaches(start, from *core.Heads) bool {
-	if *from == (core.Heads{}) && *start != (core.Heads{}) {
-		return false
-	}
 	for s := range start {
 		if start[s] > from[s] {
 			return false
