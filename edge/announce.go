@@ -33,7 +33,7 @@ func (e *edge) announce(out io.Writer) {
 
 func cooldownText(ms int64) string {
 	if ms == 0 {
-		return "time you like"
+		return "moment you like"
 	}
 	text := fmt.Sprintf("%.3f", float64(ms)/1000)
 	return strings.TrimRight(strings.TrimRight(text, "0"), ".") + " s"

@@ -46,7 +46,7 @@ func main() {
 func realMain(args []string, out io.Writer) error {
 	var c cli
 	parser, err := kong.New(&c, kong.Name("edge"), kong.Description("Pixelwall: one canvas that everybody paints together."),
-		kong.DefaultEnvars("PIXELWALL"), kong.Configuration(kong.JSON), kong.Vars{"version": version()},
+		kong.DefaultEnvars("PIXELWALL"), kong.Configuration(belowEnvironment), kong.Vars{"version": version()},
 		kong.Writers(out, os.Stderr), kong.UsageOnError())
 	if err != nil {
 		return err
@@ -73,6 +73,23 @@ func realMain(args []string, out io.Writer) error {
 		cancel() // a second signal ends the process at once
 	}()
 	return run(stop, s, out, newLogger(s.Config))
+}
+
+// belowEnvironment reads a file of flags. Kong lets a file win over the
+// environment; we want the reverse, so that one file serves a fleet.
+func belowEnvironment(r io.Reader) (kong.Resolver, error) {
+	file, err := kong.JSON(r)
+	if err != nil {
+		return nil, err
+	}
+	return kong.ResolverFunc(func(ctx *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
+		for _, name := range flag.Envs {
+			if _, set := os.LookupEnv(name); set {
+				return nil, nil
+			}
+		}
+		return file.Resolve(ctx, parent, flag)
+	}), nil
 }
 
 // printConfig prints c under the names of its flags, so that what it prints can

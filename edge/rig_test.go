@@ -6,6 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image"
+	"image/color"
+	"image/png"
 	"io"
 	"log/slog"
 	"net"
@@ -464,4 +467,21 @@ var regexpAdmin = regexp.MustCompile(`admin API" addr=(\S+)`)
 type closing struct {
 	Code   ws.StatusCode
 	Reason string
+}
+
+// picture encodes a PNG.
+func picture(t *testing.T, w, h int, rgb func(x, y int) uint32) []byte {
+	t.Helper()
+	img := image.NewRGBA(image.Rect(0, 0, w, h))
+	for y := range h {
+		for x := range w {
+			c := rgb(x, y)
+			img.Set(x, y, color.RGBA{uint8(c >> 16), uint8(c >> 8), uint8(c), 255})
+		}
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -226,13 +227,39 @@ func (e *edge) buildAPI() (err error) {
 }
 
 // base returns the board that the hub begins with: the newest snapshot, or the
-// blank canvas from which the log goes on.
+// canvas before the first event.
 func (e *edge) base(ctx context.Context) (*core.Snapshot, error) {
 	base, err := e.store.Snapshots().Latest(ctx)
-	if core.CodeOf(err) == core.CodeNotFound && err != nil {
-		return &core.Snapshot{Canvas: e.store.CanvasID(), Config: e.store.Config()}, nil
+	if err != nil && core.CodeOf(err) == core.CodeNotFound {
+		return e.beginning(ctx)
 	}
 	return base, err
+}
+
+// beginning reads the start records, with which the log of every shard begins.
+func (e *edge) beginning(ctx context.Context) (*core.Snapshot, error) {
+	first := &core.Snapshot{Canvas: e.store.CanvasID()}
+	errAll := errors.New("all start records were read")
+	missing := -1
+	err := e.store.Tail(ctx, core.Heads{}, func(r *core.Record) error {
+		if r.Kind != core.KindStart {
+			return nil
+		}
+		if missing < 0 {
+			first.Config = *r.Config
+			first.Config.Palette = slices.Clone(r.Config.Palette)
+			missing = len(first.Config.Geometry().Shards())
+		}
+		first.Shards[r.Shard], first.Times[r.Shard] = slices.Clone(r.Pixels), r.TimeMS
+		if missing--; missing == 0 {
+			return errAll
+		}
+		return nil
+	})
+	if errors.Is(err, errAll) {
+		return first, nil
+	}
+	return nil, err
 }
 
 // ringFrom returns where the events begin that a client may resume from. The

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestMistakesInFlagsAreAllReportedAtOnce(t *testing.T) {
+	_, err := parse("--listen", "nonsense", "--size", "0x5", "--palette", "/no/such/file", "--cooldown", "soon", "--tick", "5ms",
+		"--canvas-url", "ftp://x", "--trusted-proxies", "10.0.0.1", "--dead-after", "1s", "--admin-token", "x", "--drain=-1s")
+	for _, flag := range []string{"--listen", "--size", "--palette", "--cooldown", "--tick", "--canvas-url", "--trusted-proxies", "--dead-after", "--admin-token", "--drain"} {
+		if err == nil || !strings.Contains(err.Error(), flag+":") {
+			t.Errorf("%s is not reported in\n%v", flag, err)
+		}
+	}
+}
+
+func TestFlagsThatContradictEachOtherAreRefused(t *testing.T) {
+	for _, args := range [][]string{
+		{"--size", "10x10", "--start-canvas", "x.png"},
+		{"--listen", ":8080", "--admin-listen", ":8080"},
+	} {
+		if _, err := parse(args...); err == nil {
+			t.Errorf("%v passes", args)
+		}
+	}
+}
+
+func TestAFlagWinsOverTheEnvironmentAndThatOverTheFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.json")
+	if err := os.WriteFile(file, []byte(`{"tick": "100ms", "cooldown": "1s", "size": "10x20"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PIXELWALL_TICK", "200ms")
+	t.Setenv("PIXELWALL_COOLDOWN", "2s")
+	var out bytes.Buffer
+	if err := realMain([]string{"config", "print", "--config", file, "--cooldown", "3s"}, &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"tick": "200ms"`, `"cooldown": "3s"`, `"size": "10x20"`, `"listen": ":8080"`} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %s in\n%s", want, out.String())
+		}
+	}
+	if err := os.WriteFile(file, out.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := realMain([]string{"config", "check", "--config", file}, &out); err != nil {
+		t.Errorf("what config print prints is no configuration: %v", err)
+	}
+}
+
+func TestSecretsAreNotPrinted(t *testing.T) {
+	t.Setenv("PIXELWALL_ADMIN_TOKEN", "canary")
+	var out bytes.Buffer
+	if err := realMain([]string{"config", "print", "--admin-listen", ":9"}, &out); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(out.String(), "canary") {
+		t.Errorf("the token is in\n%s", out.String())
+	}
+}
+
+func TestAutoTickIsTheShortestThatFits(t *testing.T) {
+	for _, tt := range []struct{ now, cost, want time.Duration }{
+		{time.Second, 0, 50 * time.Millisecond},
+		{50 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond},
+		{50 * time.Millisecond, 26 * time.Millisecond, 100 * time.Millisecond},
+		{100 * time.Millisecond, 24 * time.Millisecond, 100 * time.Millisecond}, // not back and forth
+		{100 * time.Millisecond, 19 * time.Millisecond, 50 * time.Millisecond},
+		{time.Second, time.Minute, 5 * time.Second},
+	} {
+		if got := chooseTick(tt.now, tt.cost); got != tt.want {
+			t.Errorf("with a tick of %v that costs %v: %v, want %v", tt.now, tt.cost, got, tt.want)
+		}
+	}
+}
