@@ -151,7 +151,7 @@ export class Client {
     this.heardAt = Date.now();
     const socket = new Socket(
       url,
-      () => socket.send(hello(this.start.instance, canRange & 0, this.session?.token ?? "")),
+      () => socket.send(hello(this.start.instance, canRange, this.session?.token ?? "")),
       (bytes) => this.hear(bytes),
     );
     this.socket = socket;

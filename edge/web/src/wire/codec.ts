@@ -1,6 +1,7 @@
 // The batch codec, decoding half: payload and the canvas before it -> pixels.
 
 import { WireError } from "./errors";
+import { decodeRange } from "./range";
 import { decodeRice } from "./rice";
 
 export const codingRice = 0;
@@ -41,8 +42,9 @@ export class Changes {
 export function decode(out: Changes, coding: number, param: number, payload: Uint8Array, area: Area): void {
   out.length = 0;
   try {
-    if (coding !== codingRice) throw new WireError("range", "batch coding");
-    decodeRice(out, param, payload, area.width * area.height, area.bits);
+    if (coding === codingRice) decodeRice(out, param, payload, area.width * area.height, area.bits);
+    else if (coding === codingRange) decodeRange(out, param, payload, area);
+    else throw new WireError("range", "batch coding");
   } catch (err) {
     out.length = 0;
     throw err;

@@ -101,6 +101,7 @@ export type Message =
   | { kind: "bye"; waitMinMS: number; waitMaxMS: number };
 
 export function parse(bytes: Uint8Array): Message | null {
+  if (bytes.length === 0) throw new WireError("type", "type");
   const r = new Reader(bytes);
   const type = r.u8("type");
   if (type >= 0x80) return batch(r, type);
