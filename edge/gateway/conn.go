@@ -53,12 +53,12 @@ const (
 type Conn struct {
 	Data any // for the handler
 
-	gc   gnet.Conn
-	loop *loop
-	in   *inbox // what is half received; nil for an idle connection
+	gc      gnet.Conn
+	loop    *loop
+	in      *inbox   // what is half received; nil for an idle connection
+	backlog *backlog // what waits in gnet\'s buffer; nil for a client that keeps up
 
 	remote netip.Addr // the client, after trusted proxies
-	key    netip.Addr // what admission counted; zero if exempt
 	refuse *headError // answer to any request head, decided on accept
 	why    error      // for Handler.Close
 
@@ -67,6 +67,7 @@ type Conn struct {
 	state   state
 	opened  bool // Handler.Open was called
 	handed  bool // now belongs to the HTTP server
+	counted bool // admission counted it under key()
 	adopted bool // came by Adopt
 	spoke   bool // a data message arrived
 	pinged  bool // no byte since the last ping
@@ -75,9 +76,6 @@ type Conn struct {
 	rate    bucket
 	seenMS  int64 // last byte received
 	sinceMS int64 // begin of the state
-	written int64 // bytes given to gnet's buffer
-	drained int64 // of those, how many had left at drainMS
-	drainMS int64
 }
 
 // RemoteAddr returns the client's address, as reported by trusted proxies if
@@ -183,17 +181,41 @@ func (c *Conn) write(p []byte) {
 	c.queue(p)
 }
 
+// A backlog watches whether what waits for a client gets less.
+type backlog struct {
+	written int64 // bytes that waited or were queued since it began
+	drained int64 // of those, how many had left at sinceMS
+	sinceMS int64
+}
+
 // queue appends p to gnet's buffer, which sends it when the socket has room.
 func (c *Conn) queue(p []byte) {
-	c.written += int64(len(p))
+	if c.backlog != nil {
+		c.backlog.written += int64(len(p))
+	}
 	if _, err := c.gc.Write(p); err != nil || c.state == stateClosed {
 		return // gnet has called OnClose already
 	}
-	if r := &c.loop.recips[c.idx]; r.flags&flagSlow == 0 && c.gc.OutboundBuffered() > 0 {
-		r.flags |= flagSlow
-		c.drained, c.drainMS = c.written-int64(c.gc.OutboundBuffered()), c.loop.g.nowMS()
+	if waiting := c.gc.OutboundBuffered(); waiting > 0 && c.backlog == nil {
+		c.backlog = &backlog{written: int64(waiting), sinceMS: c.loop.g.nowMS()}
+		c.loop.recips[c.idx].flags |= flagSlow
 		c.loop.due[c.idx] = 0
 	}
+}
+
+// keepsUp notes that nothing waits for c any more.
+func (c *Conn) keepsUp() {
+	c.backlog = nil
+	c.loop.recips[c.idx].flags &^= flagSlow
+}
+
+// key is what admission counts c under; zero if c does not count. The address
+// changes only for a connection that is not counted yet.
+func (c *Conn) key() netip.Addr {
+	if !c.counted {
+		return netip.Addr{}
+	}
+	return bucketOf(c.remote)
 }
 
 // again reports whether a send result means that the socket has no room now.

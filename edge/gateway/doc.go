@@ -14,4 +14,6 @@
 // time. Each loop has one queue of broadcasts and posted functions and works
 // it off strictly in order, so a function posted between two broadcasts sees
 // the first one handed to every socket of that loop and the second one to none.
+//
+// It runs on Linux: io_uring, sendto and SO_REUSEPORT are used as Linux has them.
 package gateway

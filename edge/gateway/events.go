@@ -130,9 +130,7 @@ func (e *events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 		c.refuse = errFull
 	}
 	if !g.exempt(c.remote) {
-		if key := bucketOf(c.remote); g.adm.enter(key) {
-			c.key = key
-		} else {
+		if c.counted = g.adm.enter(bucketOf(c.remote)); !c.counted {
 			c.refuse = errAddressFull
 		}
 	}
@@ -185,7 +183,7 @@ func (e *events) OnClose(gc gnet.Conn, err error) gnet.Action {
 	c.leave(codeAbnormal, err)
 	c.state = stateClosed
 	c.loop.remove(c)
-	g.adm.leave(c.key)
+	g.adm.leave(c.key())
 	if !c.handed {
 		g.adm.conns.Add(-1)
 	}

@@ -215,7 +215,7 @@ func (l *loop) deliver(c *Conn, b *Broadcast) {
 		return
 	}
 	if waiting == 0 {
-		r.flags &^= flagSlow
+		c.keepsUp()
 	}
 	b.runs(class, want, func(part []byte) {
 		if c.state == stateOpen {

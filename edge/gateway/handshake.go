@@ -80,12 +80,10 @@ func (c *Conn) admitClient(req *Request) *headError {
 	peer := c.remote
 	client, forwarded := req.clientAddr(peer, g.cfg.TrustedProxies)
 	c.remote = client
-	if forwarded && !c.key.IsValid() {
-		key := bucketOf(client)
-		if !g.adm.enter(key) {
+	if forwarded && !c.counted {
+		if c.counted = g.adm.enter(bucketOf(client)); !c.counted {
 			return errAddressFull
 		}
-		c.key = key
 	}
 	return nil
 }

@@ -89,8 +89,8 @@ func (c *Conn) handOver(all []byte) {
 		c.refuseWith(errFull)
 		return
 	}
-	h := &httpConn{Conn: nc, g: g, key: c.key, head: bytes.Clone(all)}
-	c.handed, c.key = true, netip.Addr{}
+	h := &httpConn{Conn: nc, g: g, key: c.key(), head: bytes.Clone(all)}
+	c.handed, c.counted = true, false
 	g.stats.handed.Add(1)
 	g.remember(h)
 	go g.cfg.HTTP(h)
@@ -115,8 +115,10 @@ func (g *Gateway) Adopt(nc net.Conn, head []byte) error {
 		return ErrNotAdopted
 	}
 	c := &Conn{adopted: true, in: &inbox{head: head}}
+	var key netip.Addr
 	if h != nil {
-		c.key = h.key
+		key = h.key
+		c.counted = key.IsValid()
 		h.once.Do(func() { g.forget(h) }) // it goes on counting as c
 	} else {
 		g.adm.conns.Add(1)
@@ -125,7 +127,7 @@ func (g *Gateway) Adopt(nc net.Conn, head []byte) error {
 	if err != nil {
 		_ = tcp.Close()
 		g.adm.conns.Add(-1)
-		g.adm.leave(c.key)
+		g.adm.leave(key)
 	}
 	return err
 }

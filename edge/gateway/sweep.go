@@ -115,16 +115,16 @@ func (c *Conn) checkOpen(now int64, t *times) int64 {
 func (c *Conn) checkBacklog(now int64, t *times) {
 	waiting := int64(c.gc.OutboundBuffered())
 	if waiting == 0 {
-		c.loop.recips[c.idx].flags &^= flagSlow
+		c.keepsUp()
 		if c.want {
 			c.want = false
 			c.loop.callDrained(c)
 		}
 		return
 	}
-	if left := c.written - waiting; left != c.drained {
-		c.drained, c.drainMS = left, now
-	} else if now-c.drainMS >= t.stuck {
+	if drained := c.backlog.written - waiting; drained != c.backlog.drained {
+		c.backlog.drained, c.backlog.sinceMS = drained, now
+	} else if now-c.backlog.sinceMS >= t.stuck {
 		c.Close(CodeSlow, "reads too slowly")
 	}
 }
