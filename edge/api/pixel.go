@@ -39,8 +39,8 @@ func (a *API) getPixel(r *request) error {
 		return err
 	}
 	c := a.o.Canvas.Config()
-	if !c.Geometry().Contains(x, y) {
-		return core.NewError(core.CodeOutOfCanvas, fmt.Sprintf("pixel %d,%d is not on the canvas of %dx%d", x, y, c.Width, c.Height))
+	if g := c.Geometry(); !g.Contains(x, y) {
+		return outOfCanvas(x, y, g)
 	}
 	// One more than asked for tells whether there is a next page.
 	events, err := a.pixelEvents(x, y, before, limit+1)
@@ -55,6 +55,10 @@ func (a *API) getPixel(r *request) error {
 		past.Next = &past.Items[limit-1].Seq
 	}
 	return r.json(past, noStore)
+}
+
+func outOfCanvas(x, y int, g core.Geometry) error {
+	return core.NewError(core.CodeOutOfCanvas, fmt.Sprintf("pixel %d,%d is not on the canvas of %dx%d", x, y, g.Width, g.Height))
 }
 
 func (a *API) pixelEvents(x, y int, before uint64, limit int) (events []core.PastEvent, err error) {

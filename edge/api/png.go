@@ -74,7 +74,10 @@ func cropOf(q *query, g core.Geometry) (crop, error) {
 	if err := q.err(); err != nil {
 		return c, err
 	}
-	if !g.Contains(c.x, c.y) || c.x+c.w > g.Width || c.y+c.h > g.Height {
+	if !g.Contains(c.x, c.y) {
+		return c, outOfCanvas(c.x, c.y, g)
+	}
+	if c.x+c.w > g.Width || c.y+c.h > g.Height {
 		return c, core.NewError(core.CodeOutOfCanvas, fmt.Sprintf("%dx%d pixels from %d,%d are not all on the canvas of %dx%d", c.w, c.h, c.x, c.y, g.Width, g.Height))
 	}
 	if c.w*c.h*c.scale*c.scale > pngPixelsMax {
