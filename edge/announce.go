@@ -12,7 +12,7 @@ import (
 func (e *edge) announce(out io.Writer) {
 	c := e.hub.Config()
 	addr := e.gateway.Load().Addr().(*net.TCPAddr)
-	fmt.Fprintf(out, "Pixelwall %s is open: %d x %d pixels, %d colours, a pixel every %s\n", version(), c.Width, c.Height, len(c.Palette), cooldownText(c.CooldownMS))
+	fmt.Fprintf(out, "Pixelwall %s is open: %d x %d pixels, %d colours, %s\n", version(), c.Width, c.Height, len(c.Palette), cooldownText(c.CooldownMS))
 	for i, host := range hosts(addr.IP) {
 		label := "here"
 		if i > 0 {
@@ -33,10 +33,10 @@ func (e *edge) announce(out io.Writer) {
 
 func cooldownText(ms int64) string {
 	if ms == 0 {
-		return "moment you like"
+		return "no cooldown"
 	}
 	text := fmt.Sprintf("%.3f", float64(ms)/1000)
-	return strings.TrimRight(strings.TrimRight(text, "0"), ".") + " s"
+	return "a pixel every " + strings.TrimRight(strings.TrimRight(text, "0"), ".") + " s"
 }
 
 // hosts returns the names under which ip is reached: itself, or, when it is all
