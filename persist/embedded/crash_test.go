@@ -154,7 +154,7 @@ func TestACrashAtAnyPointLosesNothingThatWasTold(t *testing.T) {
 	dry := newMemFS()
 	(&witness{}).live(t, dry)
 	points := dry.ops + 5
-	seeds := uint64(4)
+	seeds := uint64(8)
 	if testing.Short() {
 		seeds = 1
 	}
