@@ -46,7 +46,7 @@ func New(o Options) (*API, error) {
 	a.versions = &versions{canvas: o.Canvas, bytesMax: o.CanvasBytesMax, now: o.Now}
 	a.spec = newBlob("openapi", openAPI, nil)
 	a.public, a.admin = a.publicRoutes(), a.adminRoutes()
-	a.server = a.newServer()
+	a.server = a.newServer(a.Handler)
 	return a, nil
 }
 

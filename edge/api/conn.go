@@ -23,9 +23,10 @@ const (
 	writeChunk   = 64 << 10
 )
 
-func (a *API) newServer() *fasthttp.Server {
+// newServer returns a server for handler with the limits of this package.
+func (a *API) newServer(handler fasthttp.RequestHandler) *fasthttp.Server {
 	return &fasthttp.Server{
-		Handler:                      a.Handler,
+		Handler:                      handler,
 		ErrorHandler:                 a.badRequest,
 		ReadBufferSize:               headBytesMax, // a head has to fit
 		MaxRequestBodySize:           bodyBytesMax,
@@ -45,6 +46,10 @@ func (a *API) newServer() *fasthttp.Server {
 type quiet struct{ log *slog.Logger }
 
 func (q quiet) Printf(format string, _ ...any) { q.log.Debug("fasthttp", "message", format) }
+
+// AdminServer returns a server of AdminHandler, for a listener of its own. The
+// caller shuts it down.
+func (a *API) AdminServer() *fasthttp.Server { return a.newServer(a.AdminHandler) }
 
 // ServeConn answers the requests that come over nc and closes it, unless
 // Options.Upgrade has taken it over by then. It returns when that is done.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"net/http"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -15,6 +16,9 @@ import (
 // ones after it. The connection must be closed on an error.
 func checkHead(h *fasthttp.RequestHeader) error {
 	bad := func(why string) error { return core.NewError(core.CodeMalformed, why) }
+	if p := string(h.Protocol()); p != "HTTP/1.1" && p != "HTTP/1.0" {
+		return withStatus(http.StatusHTTPVersionNotSupported, bad("only HTTP/1.0 and HTTP/1.1 are spoken here"))
+	}
 	lengths, codings, hosts := 0, 0, 0
 	for line := range bytes.SplitSeq(bytes.TrimSuffix(h.RawHeaders(), []byte("\r\n\r\n")), []byte("\r\n")) {
 		if len(line) == 0 {
