@@ -26,15 +26,29 @@ const cooldownSpanMSMin = 10 * 1000
 
 func newCooldowns(rule core.Cooldown) *cooldowns {
 	c := &cooldowns{young: make(map[uint64]charge), old: make(map[uint64]charge)}
-	c.setRule(rule)
+	c.setRule(rule, 0)
 	return c
 }
 
-func (c *cooldowns) setRule(rule core.Cooldown) {
+// setRule changes the cooldown at nowMS: whoever has longer to wait than it can
+// make anybody wait, waits that.
+func (c *cooldowns) setRule(rule core.Cooldown, nowMS int64) {
+	shorter := c.rest() > int64(rule.Max)*rule.EveryMS
 	c.rule = rule
-	// Never shorter than before: what was charged by the old rule must not go early.
-	c.spanMS = max(c.spanMS, int64(rule.Max)*rule.EveryMS, cooldownSpanMSMin)
+	c.spanMS = max(c.rest(), cooldownSpanMSMin)
+	if !shorter {
+		return
+	}
+	for _, users := range []map[uint64]charge{c.young, c.old} {
+		for user, e := range users {
+			e.tat = min(e.tat, nowMS+c.rest())
+			users[user] = e
+		}
+	}
 }
+
+// rest is how long a user rests who has placed as often as possible.
+func (c *cooldowns) rest() int64 { return int64(c.rule.Max) * c.rule.EveryMS }
 
 // turn drops a generation when it is time.
 func (c *cooldowns) turn(nowMS int64) {
@@ -51,14 +65,16 @@ func (c *cooldowns) turn(nowMS int64) {
 }
 
 // get returns what is kept of user. An arrival time further away than a full rest
-// comes from a clock that was set back or from a longer cooldown than now holds;
-// the user waits a full rest at most.
+// is from a clock that was set back since; the user waits a full rest from here.
 func (c *cooldowns) get(user uint64, nowMS int64) (charge, bool) {
 	e, ok := c.young[user]
 	if !ok {
 		e, ok = c.old[user]
 	}
-	e.tat = min(e.tat, nowMS+int64(c.rule.Max)*c.rule.EveryMS)
+	if latest := nowMS + c.rest(); ok && e.tat > latest {
+		e.tat = latest
+		c.young[user] = e
+	}
 	return e, ok
 }
 

@@ -42,7 +42,7 @@ func (s *Store) recover() error {
 		log: s.log, queue: s.queue, clock: o.Clock, canvas: s.meta.canvas,
 		board: f.board, heads: f.follower.Heads, times: f.times, requests: f.requests, cooldowns: f.cooldowns,
 	}
-	q.setConfig(f.config)
+	q.setConfig(f.config, f.now)
 	q.state.Store(&State{Mode: OK})
 	s.snaps.events = f.unsnapped
 	q.onCommit = func(placements int) {
@@ -100,7 +100,7 @@ type fold struct {
 
 func (f *fold) setConfig(c *core.Config) {
 	f.config = c
-	f.cooldowns.setRule(c.Cooldown())
+	f.cooldowns.setRule(c.Cooldown(), f.now)
 }
 
 func (f *fold) run(l *segmentLog) error {

@@ -58,7 +58,7 @@ func readSegmentHeader(f io.ReaderAt) (h segmentHeader, err error) {
 	}
 	if string(b[:8]) != segmentMagic {
 		if string(b[:7]) == segmentMagic[:7] {
-			return h, fmt.Errorf("segment format %d: written by a newer program", b[7])
+			return h, core.NewError(core.CodeMismatch, fmt.Sprintf("segment format %d: written by a newer program", b[7]))
 		}
 		return h, errors.New("not a segment file")
 	}

@@ -71,9 +71,9 @@ type State struct {
 	Reason string
 }
 
-func (q *sequencer) setConfig(c *core.Config) {
+func (q *sequencer) setConfig(c *core.Config, nowMS int64) {
 	q.config = *c
-	q.cooldowns.setRule(c.Cooldown())
+	q.cooldowns.setRule(c.Cooldown(), nowMS)
 	g := c.Geometry()
 	for s := range q.area {
 		w, h := g.Area(core.ShardID(s))
@@ -265,7 +265,7 @@ func (q *sequencer) configure(c *core.Config) error {
 	q.mu.Lock()
 	q.heads, q.times = heads, times
 	err := q.board.Grow(c.Width, c.Height)
-	q.setConfig(c)
+	q.setConfig(c, now)
 	q.mu.Unlock()
 	q.log.publish(&q.heads, q.latest())
 	return err

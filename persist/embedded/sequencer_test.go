@@ -1,0 +1,226 @@
+package embedded
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync/atomic"
+	"testing"
+
+	"pixelwall/core"
+)
+
+// The model is a map that never forgets, and the rule as it is written down.
+func TestRequestsAnswerLikeAMapThatNeverForgets(t *testing.T) {
+	type known struct {
+		seq    uint64
+		timeMS int64
+	}
+	for seed := range uint64(20) {
+		rnd := rand.New(rand.NewPCG(seed, 0))
+		q := newRequests()
+		q.answersMax = 3 * chunkAnswers // so that the window is also cut by its size
+		all := make(map[core.Request]known)
+		floor := make(map[uint64]uint32)
+		var order []core.Request // answers in the window, oldest first
+		drop := func() {
+			r := order[0]
+			order = order[1:]
+			floor[r.Instance] = max(floor[r.Instance], r.Number)
+		}
+		now := int64(1_000_000)
+		for n := range 60_000 {
+			now += rnd.Int64N(30)
+			r := core.Request{Instance: rnd.Uint64N(50), Number: uint32(1 + n/50 + rnd.IntN(100))}
+			q.expire(now, 3)
+			for len(order) > 0 && all[order[0]].timeMS+core.ResendWindowMS <= now {
+				drop()
+			}
+			a, standing := q.find(r)
+			k, stored := all[r]
+			want := unknown
+			switch {
+			case stored && inWindow(order, r):
+				want = answered
+			case r.Number <= floor[r.Instance]:
+				want = expired
+			}
+			if standing != want || want == answered && (a.seq() != k.seq || a.timeMS != k.timeMS || a.shard() != core.ShardID(r.Instance)) {
+				t.Fatalf("seed %d, step %d: %+v is %v %+v, want %v %+v", seed, n, r, standing, a, want, k)
+			}
+			if stored && standing == unknown {
+				t.Fatalf("seed %d, step %d: %+v would be stored twice", seed, n, r)
+			}
+			if standing != unknown {
+				continue
+			}
+			if uint64(len(order)) >= q.answersMax {
+				drop()
+			}
+			q.add(r, core.ShardID(r.Instance), uint64(n), now)
+			if rnd.IntN(4) == 0 { // as a full disk makes it
+				q.undo(1)
+				continue
+			}
+			all[r] = known{uint64(n), now}
+			order = append(order, r)
+		}
+	}
+}
+
+func inWindow(order []core.Request, r core.Request) bool {
+	for _, o := range order {
+		if o == r {
+			return true
+		}
+	}
+	return false
+}
+
+func TestPagesThatHaveNothingToSayAreForgotten(t *testing.T) {
+	q := newRequests()
+	for i := range uint64(10_000) {
+		q.add(core.Request{Instance: i, Number: 1}, 0, i+1, 0)
+	}
+	q.expire(pageMemoryMS-1, 20_000)
+	if _, standing := q.find(core.Request{Instance: 5, Number: 1}); standing != expired || len(q.index) != 10_000 {
+		t.Errorf("before a day is over: %v, %d pages", standing, len(q.index))
+	}
+	q.expire(pageMemoryMS, 20_000)
+	if len(q.index) != 0 || len(q.free) != 10_000 || len(q.chunks) > 1 {
+		t.Errorf("after a day: %d pages, %d free, %d chunks", len(q.index), len(q.free), len(q.chunks))
+	}
+	q.pagesMax = 10
+	for i := range uint64(100) {
+		q.add(core.Request{Instance: i, Number: 1}, 0, i+1, pageMemoryMS)
+	}
+	q.expire(pageMemoryMS+core.ResendWindowMS, 20_000)
+	if len(q.index) > 10 {
+		t.Errorf("%d pages, at most %d are kept", len(q.index), q.pagesMax)
+	}
+}
+
+func TestCooldownsAreTheArithmeticOfCoreThroughAllGenerations(t *testing.T) {
+	for seed := range uint64(10) {
+		rnd := rand.New(rand.NewPCG(seed, 0))
+		rule := core.Cooldown{EveryMS: 5000, Max: 1 + rnd.IntN(4)}
+		c := newCooldowns(rule)
+		tats := make(map[uint64]int64)
+		now := int64(1_000_000)
+		for n := range 20_000 {
+			now += rnd.Int64N(40)
+			if rnd.IntN(500) == 0 {
+				now += rnd.Int64N(60_000)
+			}
+			c.turn(now)
+			user := rnd.Uint64N(100)
+			next, want := rule.Take(tats[user], now)
+			a, before, ok := c.take(user, core.Request{Number: uint32(n)}, now)
+			if ok != want || a != rule.Allowance(next, now) {
+				t.Fatalf("seed %d, step %d: %+v %v, want %+v %v", seed, n, a, ok, rule.Allowance(next, now), want)
+			}
+			if ok && rnd.IntN(3) == 0 {
+				c.put(user, before)
+			} else {
+				tats[user] = next
+			}
+		}
+		if len(c.young)+len(c.old) > 200 {
+			t.Errorf("seed %d: %d entries for 100 users", seed, len(c.young)+len(c.old))
+		}
+	}
+}
+
+func TestAClockThatIsSetBackMakesNobodyWaitLongerThanARest(t *testing.T) {
+	c := newCooldowns(core.Cooldown{EveryMS: 5000, Max: 1})
+	const hour = 3600 * 1000
+	if _, _, ok := c.take(1, core.Request{}, 2*hour); !ok {
+		t.Fatal("refused")
+	}
+	c.turn(hour)
+	if a := c.allowance(1, hour); a.NextMS != hour+5000 {
+		t.Errorf("%+v, want to wait 5 s", a)
+	}
+	if _, _, ok := c.take(1, core.Request{}, hour+5000); !ok {
+		t.Error("refused after a rest")
+	}
+}
+
+func TestACooldownThatWasShortenedHoldsAtOnce(t *testing.T) {
+	c := newCooldowns(core.Cooldown{EveryMS: 300_000, Max: 1})
+	c.take(1, core.Request{}, 0)
+	c.setRule(core.Cooldown{EveryMS: 5000, Max: 1}, 0)
+	if _, _, ok := c.take(1, core.Request{}, 5000); !ok {
+		t.Error("the old cooldown still holds")
+	}
+}
+
+// The sequencer's share of a placement, without goroutines and without the disk.
+func TestDecidingAPlacementAllocatesNothing(t *testing.T) {
+	o := memOptions(newMemFS())
+	var now atomic.Int64
+	o.Clock = now.Load
+	now.Store(1_000_000)
+	o.Create.Config.CooldownMS = 1
+	s := mustOpen(t, o)
+	mustClose(t, s) // from here on the sequencer is ours
+	j := newJob()
+	j.ps, j.out = make([]core.Placement, 256), make([]core.Outcome, 256)
+	number := uint32(0)
+	round := func() {
+		now.Add(1000)
+		number++
+		for i := range j.ps {
+			j.ps[i] = placement(i*3, i*2, i%16, number)
+			j.ps[i].User, j.ps[i].Request.Instance = uint64(i), uint64(i)
+		}
+		if stored := s.seq.decide([]*job{j}); stored != len(j.ps) {
+			t.Fatalf("%d stored: %+v", stored, j.out[0])
+		}
+		s.seq.group.finish()
+	}
+	for range 400 { // until the window is full and answers leave as fast as they come
+		round()
+	}
+	if n := testing.AllocsPerRun(500, round); n != 0 {
+		t.Errorf("%v allocations for %d placements", n, len(j.ps))
+	}
+}
+
+func BenchmarkDecide(b *testing.B) {
+	o := memOptions(newMemFS())
+	now := int64(1_000_000)
+	o.Clock = func() int64 { return now }
+	o.Create.Config.CooldownMS = 1000
+	s, err := Open(o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+	const users = 1 << 20
+	j := newJob()
+	j.ps, j.out = make([]core.Placement, 256), make([]core.Outcome, 256)
+	n := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		now++ // 256 000 placements a second
+		for i := range j.ps {
+			n++
+			j.ps[i] = placement(n%1000, n/1000%1000, n%16, uint32(1+n/users))
+			j.ps[i].User, j.ps[i].Request.Instance = uint64(n%users), uint64(n%users)
+		}
+		s.seq.decide([]*job{j})
+		s.seq.group.finish()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(j.ps)), "ns/placement")
+}
+
+func TestAfterCloseNothingIsTaken(t *testing.T) {
+	s := mustOpen(t, memOptions(newMemFS()))
+	mustClose(t, s)
+	out := make([]core.Outcome, 1)
+	if err := s.Place(context.Background(), []core.Placement{by(1, 1, 1, 1)}, out); core.CodeOf(err) != core.CodeUnavailable {
+		t.Errorf("Place = %v", err)
+	}
+}
