@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -119,6 +120,7 @@ func (s *server) start(listen string) {
 	s.t.Helper()
 	s.cmd = exec.Command(tools.edge, append([]string{"--listen", listen}, s.args...)...)
 	s.cmd.Dir = s.t.TempDir()
+	s.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PIXELWALL_") })
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
@@ -197,13 +199,16 @@ func newPage(t *testing.T, ctx context.Context, stop func(), url string, l look)
 	t.Helper()
 	t.Cleanup(stop)
 	p := &page{t, ctx}
+	// The tab lives as long as the context that it is first used with.
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatal(err)
+	}
 	p.do(
 		chromedp.EmulateViewport(l.width, l.height, func(m *emulation.SetDeviceMetricsOverrideParams, touch *emulation.SetTouchEmulationEnabledParams) {
 			m.DeviceScaleFactor, m.Mobile = l.ratio, l.touch
 			touch.Enabled = l.touch
 		}),
 		chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
-			// Chromium adds the exceptions that nobody caught to a list for the test's end.
 			_, err := cdp.Call(ctx, tab, emulation.SetEmulatedMedia, media(l))
 			return err
 		}),

@@ -10,12 +10,12 @@ import (
 )
 
 // TestPictures takes pictures of the page for people to look at and for the
-// README; it runs where PIXELWALL_PICTURES names a folder for them. With
-// PIXELWALL_START_CANVAS the canvas begins with that file.
+// README; it runs where PICTURES names a folder for them. With
+// PICTURES_CANVAS the canvas begins with that file.
 func TestPictures(t *testing.T) {
-	dir := os.Getenv("PIXELWALL_PICTURES")
+	dir := os.Getenv("PICTURES")
 	if dir == "" {
-		t.Skip("PIXELWALL_PICTURES names no folder")
+		t.Skip("PICTURES names no folder")
 	}
 	big := desktop
 	big.width, big.height = 1280, 800
@@ -25,7 +25,7 @@ func TestPictures(t *testing.T) {
 	darkPhone.dark = true
 	for _, palette := range []string{"place2017", "place2022"} {
 		args := []string{"--palette", palette}
-		if start := os.Getenv("PIXELWALL_START_CANVAS"); start != "" && palette == "place2017" {
+		if start := os.Getenv("PICTURES_CANVAS"); start != "" && palette == "place2017" {
 			args = append(args, "--start-canvas", start)
 		}
 		s := startEdge(t, args...)
@@ -47,7 +47,6 @@ func TestPictures(t *testing.T) {
 				at := p.cell(503, 398)
 				p.click(at)
 				p.until("pixelwall.report().then((r) => r.unanswered === 0)")
-				p.do(chromedp.MouseEvent(chromedp.MouseMoved, at.X+40, at.Y+20))
 				p.key("i")
 				p.until("document.querySelectorAll('#inspector .history .who').length > 0")
 			}

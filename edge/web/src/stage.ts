@@ -135,6 +135,8 @@ export class Stage {
     const height = Math.round(clientHeight * this.ratio);
     if (this.canvas.width !== width || this.canvas.height !== height) this.renderer.resize(width, height);
     const dock = byID("dock").getBoundingClientRect();
+    // Messages and the inspector lie above the dock, however high it is.
+    document.documentElement.style.setProperty("--dock", `${clientHeight - dock.top}px`);
     this.camera.resize(clientWidth, clientHeight, { top: 64, bottom: Math.max(0, clientHeight - dock.top) });
     this.draw();
     this.request();
