@@ -189,3 +189,43 @@ func TestPostsToAGoneConnectionAreDropped(t *testing.T) {
 	other.write(ws.OpPing, "")
 	other.expect(ws.OpPong, "")
 }
+
+// Who follows something else while a broadcast is under way gets that
+// broadcast by what it followed before, whole and once, and then the next by
+// what it follows now.
+func TestFollowingInTheMiddleOfABroadcastCountsFromTheNext(t *testing.T) {
+	const crowd = 2*batchMax + 10
+	s := &takeAll{got: map[int32]int{}}
+	l := bareLoop(s, crowd, func(int) uint64 { return 1 })
+	for _, c := range l.conns {
+		c.gc = &discard{}
+	}
+	had, waits, waits2 := l.conns[crowd-1], l.conns[0], l.conns[1]
+	l.begin(task{b: numbered(1, 8)})
+	l.step(l.cur)
+	had.Follow(0)
+	waits.Follow(0) // must still get it: it followed channel 0 when this was said
+	waits2.Follow(1 << 1)
+	outside := l.conns[5]
+	outside.Hear(true) // changes nothing about channels, so it is served at once
+	for l.pos > 0 {
+		l.step(l.cur)
+	}
+	want := string(numbered(1, 8).Buf[0])
+	for name, c := range map[string]*Conn{"who left": waits, "who changed": waits2, "who began to hear": outside} {
+		if got := string(c.gc.(*discard).wrote); got != want {
+			t.Errorf("%s got %q, want the broadcast once", name, got)
+		}
+	}
+	if len(s.got) != crowd-3 || s.deliveries != crowd-3 {
+		t.Errorf("%d others got it %d times, want %d once", len(s.got), s.deliveries, crowd-3)
+	}
+	s.got, s.deliveries = map[int32]int{}, 0
+	l.begin(task{b: numbered(2, 8)})
+	for l.pos > 0 {
+		l.step(l.cur)
+	}
+	if s.got[0] != 0 || s.got[crowd-1] != 0 || len(waits.gc.(*discard).wrote) != len(want) {
+		t.Error("who follows nothing got the next one")
+	}
+}
