@@ -5,27 +5,24 @@ import (
 	"crypto/subtle"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"net/netip"
 	"strings"
 
-	"github.com/valyala/fasthttp/pprofhandler"
+	"github.com/valyala/fasthttp/fasthttpadaptor"
 
 	"pixelwall/core"
 )
 
 func (a *API) adminRoutes() table {
-	profile := func(r *request) error {
-		pprofhandler.PprofHandler(r.RequestCtx)
-		return nil
-	}
 	routes := []route{
 		{method: http.MethodGet, path: "/metrics", handle: a.getMetrics},
 		{method: http.MethodGet, path: "/livez", handle: a.getLive},
 		{method: http.MethodGet, path: "/readyz", handle: a.getReady},
 		{method: http.MethodGet, path: "/admin/v1/config", handle: a.getConfig},
 		{method: http.MethodPatch, path: "/admin/v1/config", handle: a.patchConfig},
-		{method: http.MethodGet, path: "/debug/pprof/", handle: profile},
-		{method: http.MethodGet, path: "/debug/pprof/{profile}", query: []string{"seconds", "debug", "gc"}, handle: profile},
+		{method: http.MethodGet, path: "/debug/pprof/", handle: getProfile},
+		{method: http.MethodGet, path: "/debug/pprof/{profile}", query: []string{"seconds", "debug", "gc"}, handle: getProfile},
 	}
 	for i := range routes {
 		handle := routes[i].handle
@@ -53,10 +50,25 @@ func (a *API) authorize(r *request) error {
 		}
 		return withStatus(http.StatusForbidden, core.NewError(core.CodeUnauthorized, "ask by address or as localhost, or start the server with an admin token"))
 	}
-	text, _ := bearer(r.Request.Header.Peek("Authorization"))
+	text, ok := bearer(r.Request.Header.Peek("Authorization"))
 	have, want := sha256.Sum256([]byte(text)), sha256.Sum256([]byte(a.o.AdminToken))
-	if subtle.ConstantTimeCompare(have[:], want[:]) != 1 {
+	if subtle.ConstantTimeCompare(have[:], want[:]) != 1 || !ok {
 		return core.NewError(core.CodeUnauthorized, "the admin token is needed")
 	}
+	return nil
+}
+
+// profiles are those that are no runtime/pprof.Profile.
+var profiles = map[string]http.HandlerFunc{
+	"cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
+}
+
+func getProfile(r *request) error {
+	handle, ok := profiles[r.vars[0]]
+	if !ok {
+		handle = pprof.Index // which knows all others
+	}
+	r.Response.Header.Del("X-Content-Type-Options") // it sets its own
+	fasthttpadaptor.NewFastHTTPHandlerFunc(handle)(r.RequestCtx)
 	return nil
 }
