@@ -290,13 +290,15 @@ func appendUserKey(dst []byte, user uint64, timeMS int64, s core.ShardID, seq ui
 }
 
 // close flushes, so that the next start has less to read, where there is room.
-func (x *index) close() error {
-	if free, err := x.store.options.FS.FreeBytes(x.store.options.Dir); err == nil && free >= x.store.options.IndexSpareBytes {
-		if err := x.db.Flush(); err != nil {
-			x.logger.Warn("the index was not flushed", "error", err)
-		}
+// What fails here costs time at the next start and nothing else.
+func (x *index) close() {
+	free, err := x.store.options.FS.FreeBytes(x.store.options.Dir)
+	if err == nil && free >= x.store.options.IndexSpareBytes {
+		err = x.db.Flush()
 	}
-	return x.db.Close()
+	if err = errors.Join(err, x.db.Close()); err != nil {
+		x.logger.Warn("the index was not closed well; the next start may make it anew", "error", err)
+	}
 }
 
 // A pebbleLogger hands on what goes wrong. Pebble also tells of every job.

@@ -81,7 +81,8 @@ func (s *Store) Close() error {
 		s.sequenced.Wait()
 		s.snaps.last(s.seq)
 		s.workers.Wait()
-		s.closeErr = errors.Join(s.index.close(), s.log.file.Close(), s.lock.Close())
+		s.index.close()
+		s.closeErr = errors.Join(s.log.file.Close(), s.lock.Close())
 	})
 	return s.closeErr
 }
