@@ -31,7 +31,7 @@ func (s *Store) recover() error {
 			defer s.log.mu.Unlock()
 			return s.log.heads
 		},
-		offers: make(chan *core.Snapshot, 1), offeredMS: o.Clock(),
+		offers: make(chan offer, 1), offeredMS: o.Clock(),
 	}
 	f, err := s.fold()
 	if err != nil {
@@ -62,6 +62,9 @@ func (s *Store) fold() (*fold, error) {
 	}
 	for i := len(names) - 1; i >= -1; i-- {
 		f := fold{now: s.options.Clock(), cooldowns: newCooldowns(core.Cooldown{}), requests: newRequests()}
+		if err := f.requests.loadFloors(s.options.FS, s.options.Dir, s.meta.canvas); err != nil {
+			s.options.Logger.Warn("floors passed over: a request from before the last window may be stored again", "error", err)
+		}
 		if i >= 0 {
 			if f.base, err = s.snaps.load(names[i]); err == nil {
 				f.board, err = boardOf(f.base)
@@ -94,6 +97,9 @@ type fold struct {
 	times     [core.ShardsMax]int64
 	requests  *requests
 	cooldowns *cooldowns
+	// Requests are remembered from records later than this.
+	requestsFromMS int64
+
 	unsnapped int // placements behind base
 	record    core.Record
 }
@@ -104,6 +110,9 @@ func (f *fold) setConfig(c *core.Config) {
 }
 
 func (f *fold) run(l *segmentLog) error {
+	if f.base != nil {
+		f.requestsFromMS = f.requestsMS()
+	} // without a snapshot the whole log is read, and every floor found
 	first := f.firstSegment(l)
 	if f.base == nil && l.segments[first].number != 1 {
 		return fmt.Errorf("%s: the log begins with segment %d, and there is no snapshot before it", l.dir, l.segments[first].number)
@@ -117,13 +126,22 @@ func (f *fold) firstSegment(l *segmentLog) int {
 	if f.base == nil {
 		return 0
 	}
-	needMS := f.now - max(core.ResendWindowMS, int64(f.config.BurstMax)*f.config.CooldownMS)
+	needMS := min(f.requestsMS(), f.now-int64(f.config.BurstMax)*f.config.CooldownMS)
 	for i := len(l.segments) - 1; i > 0; i-- {
 		if s := &l.segments[i]; s.timeMS < needMS && reaches(&s.heads, &f.base.Heads) {
 			return i
 		}
 	}
 	return 0
+}
+
+// requestsMS is from when on requests are read from the log: a window before now,
+// or before the floors were written, which know everything before that.
+func (f *fold) requestsMS() int64 {
+	if f.requests.expiredMS == 0 {
+		return f.now - core.ResendWindowMS
+	}
+	return min(f.now, f.requests.expiredMS) - core.ResendWindowMS
 }
 
 func (f *fold) apply(rec []byte) error {
@@ -158,9 +176,12 @@ func (f *fold) apply(rec []byte) error {
 
 // remember keeps what a repeated request or the same user may ask about.
 func (f *fold) remember(r *core.Record) {
-	resend := r.TimeMS+core.ResendWindowMS > f.now
+	resend := r.TimeMS > f.requestsFromMS
 	rule := f.cooldowns.rule
 	rest := rule.EveryMS > 0 && r.TimeMS+int64(rule.Max)*rule.EveryMS > f.now
+	if resend {
+		f.requests.expire(f.now, 0)
+	}
 	for i := range r.Events {
 		e := &r.Events[i]
 		if resend {

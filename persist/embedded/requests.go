@@ -8,7 +8,7 @@ import "pixelwall/core"
 // The rule is exact while it remembers a page: a number that the page stored is
 // either in the window, and gets its first answer, or at most the page's floor,
 // the highest number that has left the window, and is expired. Every other
-// number was never stored. A page is remembered for pageMemoryMS after its last
+// number was never stored. Floors are kept over a restart. A page is remembered for pageMemoryMS after its last
 // placement; when there are more than pagesMax, those that have nothing in the
 // window go first. More than answersMax answers shorten the window: what falls
 // out of it early is expired, and still never stored twice.
@@ -23,6 +23,7 @@ type requests struct {
 
 	chunks      []*[chunkAnswers]answer // of answers first..next-1
 	spare       []*[chunkAnswers]answer
+	expiredMS   int64  // what was stored a window before has left it
 	first, next uint64 // numbers of the answers, from 1; 0 is none
 	answersMax  uint64
 	pagesMax    int
@@ -136,6 +137,7 @@ func (q *requests) undo(n int) {
 // expire drops what was stored before the window at nowMS, and sweeps a few
 // pages that have nothing to say any more.
 func (q *requests) expire(nowMS int64, sweep int) {
+	q.expiredMS = max(q.expiredMS, nowMS)
 	for q.first < q.next && q.at(q.first).timeMS+core.ResendWindowMS <= nowMS {
 		q.drop()
 	}
@@ -169,12 +171,6 @@ func (q *requests) drop() {
 		q.chunks[len(q.chunks)-1] = nil
 		q.chunks = q.chunks[:len(q.chunks)-1]
 	}
-}
-
-// restore remembers the floor of a page from before this process.
-func (q *requests) restore(instance uint64, floor uint32, lastMS int64) {
-	p := &q.pages[q.slot(instance)]
-	p.hasFloor, p.floor, p.highest, p.lastMS = true, max(p.floor, floor), max(p.highest, floor), max(p.lastMS, lastMS)
 }
 
 func (q *requests) slot(instance uint64) uint32 {

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"pixelwall/core"
 )
 
@@ -15,16 +17,18 @@ func TestRequestsAnswerLikeAMapThatNeverForgets(t *testing.T) {
 		seq    uint64
 		timeMS int64
 	}
-	for seed := range uint64(20) {
+	for seed := range uint64(8) {
 		rnd := rand.New(rand.NewPCG(seed, 0))
 		q := newRequests()
 		q.answersMax = 3 * chunkAnswers // so that the window is also cut by its size
 		all := make(map[core.Request]known)
 		floor := make(map[uint64]uint32)
 		var order []core.Request // answers in the window, oldest first
+		inWindow := make(map[core.Request]bool)
 		drop := func() {
 			r := order[0]
 			order = order[1:]
+			delete(inWindow, r)
 			floor[r.Instance] = max(floor[r.Instance], r.Number)
 		}
 		now := int64(1_000_000)
@@ -39,7 +43,7 @@ func TestRequestsAnswerLikeAMapThatNeverForgets(t *testing.T) {
 			k, stored := all[r]
 			want := unknown
 			switch {
-			case stored && inWindow(order, r):
+			case inWindow[r]:
 				want = answered
 			case r.Number <= floor[r.Instance]:
 				want = expired
@@ -63,17 +67,9 @@ func TestRequestsAnswerLikeAMapThatNeverForgets(t *testing.T) {
 			}
 			all[r] = known{uint64(n), now}
 			order = append(order, r)
+			inWindow[r] = true
 		}
 	}
-}
-
-func inWindow(order []core.Request, r core.Request) bool {
-	for _, o := range order {
-		if o == r {
-			return true
-		}
-	}
-	return false
 }
 
 func TestPagesThatHaveNothingToSayAreForgotten(t *testing.T) {
@@ -151,6 +147,49 @@ func TestACooldownThatWasShortenedHoldsAtOnce(t *testing.T) {
 	c.setRule(core.Cooldown{EveryMS: 5000, Max: 1}, 0)
 	if _, _, ok := c.take(1, core.Request{}, 5000); !ok {
 		t.Error("the old cooldown still holds")
+	}
+}
+
+// A tap from long ago, and a store that was closed or killed since.
+func TestARequestFromBeforeARestartIsNotStoredAgain(t *testing.T) {
+	fsys := newMemFS()
+	o := memOptions(fsys)
+	o.Create.Config.CooldownMS = 0
+	o.SegmentBytes, o.AllocateBytes, o.SnapshotEvents = 3000, 500, 10
+	var now atomic.Int64
+	o.Clock = now.Load
+	now.Store(1_491_237_000_000)
+	var sent []core.Placement
+	var first []core.Outcome
+	s := mustOpen(t, o)
+	for n := range uint32(120) {
+		p := placement(int(n), 1, 1, n+1)
+		p.Request.Instance = uint64(n % 10)
+		sent = append(sent, p)
+		first = append(first, place(t, s, p)[0])
+		now.Add(10_000) // twenty minutes in all
+		switch n {
+		case 40, 80:
+			mustClose(t, s)
+			s = mustOpen(t, o)
+		case 60, 100:
+			o.FS, o.IndexFS = fsys.crash(nil), vfs.NewMem()
+			fsys = o.FS.(*memFS)
+			s = mustOpen(t, o)
+		}
+	}
+	now.Add(30_000)
+	if len(s.log.segments) < 3 {
+		t.Errorf("%d segments: everything was read again anyway", len(s.log.segments))
+	}
+	for i, again := range place(t, s, sent...) {
+		if inWindow := first[i].TimeMS+core.ResendWindowMS > now.Load(); inWindow {
+			if !again.Repeated || again.Seq != first[i].Seq {
+				t.Errorf("placement %d: %+v, want the first answer %+v", i, again, first[i])
+			}
+		} else if codeOf(again) != core.CodeExpired {
+			t.Errorf("placement %d: %+v, want it expired", i, again)
+		}
 	}
 }
 

@@ -21,12 +21,19 @@ type snapshots struct {
 	logger *slog.Logger
 	heads  func() core.Heads // of the log
 
-	mu     sync.Mutex          // one writer and remover of files
-	offers chan *core.Snapshot // at most one waits; while it does, the next is not taken
+	mu     sync.Mutex // one writer and remover of files
+	offers chan offer // at most one waits; while it does, the next is not taken
 
 	// Of the sequencer's goroutine.
 	events    int   // since the last offer
 	offeredMS int64 // time of the last offer
+	floorsMS  int64 // and of the last one with floors
+}
+
+// An offer is what the sequencer's goroutine hands to the one that writes files.
+type offer struct {
+	snapshot *core.Snapshot
+	floors   []byte // the floors file, nil when it is not yet time for a new one
 }
 
 // Newest files that stay whatever their time; of the older ones, the first of
@@ -122,7 +129,11 @@ func (p *snapshots) offer(q *sequencer, o *Options) {
 		return
 	}
 	p.events, p.offeredMS = 0, now
-	p.offers <- p.snapshot(q, now) // the only sender, so there is room
+	next := offer{snapshot: p.snapshot(q, now)}
+	if now-p.floorsMS >= floorsEveryMS {
+		next.floors, p.floorsMS = q.requests.appendFloors(nil, p.canvas), now
+	}
+	p.offers <- next // the only sender, so there is room
 }
 
 func (p *snapshots) snapshot(q *sequencer, now int64) *core.Snapshot {
@@ -135,9 +146,15 @@ func (p *snapshots) snapshot(q *sequencer, now int64) *core.Snapshot {
 
 // loop keeps what is offered until offers is closed.
 func (p *snapshots) loop() {
-	for s := range p.offers {
-		if err := errors.Join(p.Put(context.Background(), s), p.prune()); err != nil {
+	for o := range p.offers {
+		if err := errors.Join(p.Put(context.Background(), o.snapshot), p.prune()); err != nil {
 			p.logger.Warn("no snapshot was kept; the next start reads more of the log", "error", err)
+		}
+		if o.floors == nil {
+			continue
+		}
+		if err := writeFile(p.fs, filepath.Join(filepath.Dir(p.dir), floorsName), o.floors); err != nil {
+			p.logger.Warn("the floors of requests were not kept; the next start reads more of the log", "error", err)
 		}
 	}
 }
@@ -145,7 +162,7 @@ func (p *snapshots) loop() {
 // last takes a final snapshot when the sequencer has ended, and lets loop end.
 func (p *snapshots) last(q *sequencer) {
 	if p.events > 0 && !q.stopped() {
-		p.offers <- p.snapshot(q, q.clock())
+		p.offers <- offer{p.snapshot(q, q.clock()), q.requests.appendFloors(nil, p.canvas)}
 	}
 	close(p.offers)
 }
