@@ -22,7 +22,7 @@ import (
 
 // A world is a server on a real socket over a store in memory.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	api    *API
 	board  *boardCanvas
 	store  *coretest.Memory
@@ -124,7 +124,7 @@ func (b *boardCanvas) made() int {
 }
 
 // newWorld serves a canvas of width × height over a loopback socket.
-func newWorld(t *testing.T, width, height int, palette string, change func(*Options)) *world {
+func newWorld(t testing.TB, width, height int, palette string, change func(*Options)) *world {
 	t.Helper()
 	colors, ok := core.NamedPalette(palette)
 	if !ok {

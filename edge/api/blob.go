@@ -68,10 +68,16 @@ var zstdEncoder = sync.OnceValue(func() *zstd.Encoder {
 	return e
 })
 
-const (
-	brotliLevel = 5
-	gzipLevel   = 6
-)
+const gzipLevel = 6
+
+// brotliLevel returns how hard to try on n bytes. A version of a large canvas
+// may be made every second, and must not cost a good part of it.
+func brotliLevel(n int) int {
+	if n > 2<<20 {
+		return 2
+	}
+	return 5
+}
 
 func compress(c coding, raw []byte) []byte {
 	var out bytes.Buffer
@@ -80,7 +86,7 @@ func compress(c coding, raw []byte) []byte {
 	case zstdCoding:
 		return zstdEncoder().EncodeAll(raw, out.Bytes())
 	case brotliCoding:
-		w := brotli.NewWriterLevel(&out, brotliLevel)
+		w := brotli.NewWriterLevel(&out, brotliLevel(len(raw)))
 		_, _ = w.Write(raw)
 		_ = w.Close()
 	case gzipCoding:

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/valyala/fasthttp"
 )
 
 // A proxy and fasthttp may read these differently. Each comes on a connection
@@ -111,4 +113,38 @@ func TestHonestRequestsOnOneConnection(t *testing.T) {
 			t.Fatal(a)
 		}
 	}
+}
+
+// What fasthttp and checkHead let through, net/http frames in the same way: the
+// head ends at the same byte, and the body is as long.
+func FuzzCheckHead(f *testing.F) {
+	f.Add("POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabcGET")
+	f.Add("GET /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+	f.Add("GET / HTTP/1.0\r\nX: a\r\n b\r\n\r\n")
+	f.Add("POST / HTTP/1.1\nHost: h\nContent-Length: 1\n\nx")
+	f.Add("POST / HTTP/1.1\r\nHost:h\r\nContent-Length : 1\r\nTransfer-Encoding:identity\r\n\r\nx")
+	f.Fuzz(func(t *testing.T, text string) {
+		ours := bufio.NewReaderSize(strings.NewReader(text), headBytesMax)
+		var h fasthttp.RequestHeader
+		if h.Read(ours) != nil || checkHead(&h) != nil {
+			return
+		}
+		theirs := bufio.NewReaderSize(strings.NewReader(text), headBytesMax)
+		r, err := http.ReadRequest(theirs)
+		if err != nil {
+			return // refused by one of the two is no way in
+		}
+		length := int64(h.ContentLength()) // -1 chunked, -2 none
+		if length == -2 {
+			length = 0
+		}
+		if r.ContentLength != length {
+			t.Fatalf("%q: a body of %d, net/http has %d", text, length, r.ContentLength)
+		}
+		a, _ := io.ReadAll(ours)
+		b, _ := io.ReadAll(theirs)
+		if string(a) != string(b) {
+			t.Fatalf("%q: after the head %q, with net/http %q", text, a, b)
+		}
+	})
 }
