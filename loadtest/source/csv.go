@@ -31,6 +31,7 @@ const (
 	eventsMax  = 1 << 28 // 4 GiB of memory
 	colorsMax  = 256
 	radiusMax  = 512
+	areaMax    = 1 << 22 // pixels that one row paints
 	timeLayout = "2006-01-02 15:04:05.999999999 MST"
 )
 
@@ -150,6 +151,9 @@ func (p *parser) area(ms int64, at string, color uint8) error {
 func (p *parser) fill(ms int64, x1, y1, x2, y2 int, color uint8, in func(x, y int) bool) error {
 	if x1 < -sideMax || y1 < -sideMax || x2 >= sideMax || y2 >= sideMax {
 		return fmt.Errorf("coordinates %d,%d to %d,%d are beyond every canvas", x1, y1, x2, y2)
+	}
+	if (x2-x1+1)*(y2-y1+1) > areaMax {
+		return fmt.Errorf("an area of %dx%d: at most %d pixels", x2-x1+1, y2-y1+1, areaMax)
 	}
 	for y := y1; y <= y2; y++ {
 		for x := x1; x <= x2; x++ {

@@ -71,6 +71,7 @@ func TestReadCSVRejects(t *testing.T) {
 		{"a circle that is none", row(now, "{X: 1, Y: 2}", "#000000"), "line 2: circle"},
 		{"a circle without end", row(now, "{X: 1, Y: 2, R: 100000}", "#000000"), "line 2: circle"},
 		{"a coordinate beyond every canvas", row(now, "5000,2", "#000000"), "line 2: coordinates"},
+		{"an area that no canvas has", row(now, "0,0,4000,4000", "#000000"), "line 2: an area"},
 		{"a row that is too short", row(now, "1,2", "#000000") + "x\n", "line 3"},
 		{"a quote in the middle of a field", head + "a\"b\n", "line 2"},
 		{"a canvas that is too wide", row(now, "-3000,2", "#000000") + now + `,u,"3000,2",#000000` + "\n", "at most 4096"},

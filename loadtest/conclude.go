@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"pixelwall/loadtest/client"
+	"pixelwall/wire"
+)
+
+// arrive waits until every watcher and the canvas over HTTP show the last
+// acknowledged placement of each shard, as long as patience lasts.
+func (r *replay) arrive(ctx context.Context) (*Report, *client.Canvas, error) {
+	report := &Report{TickMS: r.init.Config.TickMS, Watchers: len(r.watchers), Painters: len(r.painters)}
+	heads := r.heads()
+	ctx, cancel := context.WithTimeout(ctx, r.o.Patience)
+	defer cancel()
+	for {
+		late := r.lateWatcher(heads)
+		if late == "" {
+			rest, err := r.restCanvas(ctx)
+			if err != nil && ctx.Err() == nil {
+				return nil, nil, err
+			}
+			if late = lateCanvas(rest, heads); late == "" {
+				return report, rest, nil
+			}
+		}
+		if pause(ctx, 100*time.Millisecond) != nil {
+			report.fault("after %v %s", r.o.Patience, late)
+			rest, err := r.restCanvas(context.WithoutCancel(ctx))
+			return report, rest, err
+		}
+	}
+}
+
+func (r *replay) restCanvas(ctx context.Context) (*client.Canvas, error) {
+	r.restFetches++
+	return r.server.Canvas(ctx)
+}
+
+func (r *replay) lateWatcher(heads [wire.ShardsMax]uint64) (late string) {
+	for _, w := range r.watchers {
+		for s, h := range heads {
+			if got := w.Head(uint8(s)); got < h {
+				late = fmt.Sprintf("a watcher stays at seq %d of shard %d, %d was acknowledged", got, s, h)
+			}
+		}
+	}
+	return late
+}
+
+func lateCanvas(rest *client.Canvas, heads [wire.ShardsMax]uint64) (late string) {
+	for s, h := range heads {
+		if h > 0 && (rest == nil || rest.Shards[s] == nil || rest.Shards[s].Seq < h) {
+			late = fmt.Sprintf("the canvas over HTTP lacks seq %d of shard %d", h, s)
+		}
+	}
+	return late
+}
+
+// conclude compares everything with everything, when nothing moves any more.
+func (r *replay) conclude(ctx context.Context, report *Report, rest *client.Canvas) (*Report, error) {
+	report.Sent, report.Accepted, report.Rejected = r.sent.Load(), r.accepted.Load(), r.rejected.Load()
+	report.Unanswered = report.Sent - report.Accepted - report.Rejected
+	report.Seconds = r.took.Seconds()
+	report.PerSecond = float64(report.Accepted) / report.Seconds
+	r.clients(report)
+	r.latencies(report)
+	if r.trace.Base != nil && !r.startsLikeTrace() {
+		report.note("the server's canvas did not begin as the trace's; the fold begins with the server's")
+	}
+	for code := range r.refusals {
+		if n := r.refusals[code].Load(); n > 0 {
+			report.fault("%d placements were refused with code %d", n, code)
+		}
+	}
+	if report.Unanswered > 0 {
+		report.fault("%d placements were not answered", report.Unanswered)
+	}
+	if len(r.watchers) > 0 && report.Seen != report.Accepted {
+		report.fault("%d accepted placements were not seen by every watcher", report.Accepted-report.Seen)
+	}
+	r.count(report, rest)
+	r.compare(report, rest)
+	return report, r.history(ctx, report)
+}
+
+func (r *replay) clients(report *Report) {
+	for _, p := range r.painters {
+		report.Reconnects += p.Reconnects.Load()
+	}
+	for _, w := range r.watchers {
+		report.Reconnects += w.Reconnects.Load()
+		report.Resyncs += w.Resyncs.Load()
+		report.Diverged += w.Diverged.Load()
+	}
+	report.CanvasFetches = r.server.Fetches() - r.fetchedBefore - r.restFetches
+	if report.Diverged > 0 {
+		report.fault("%d times a watcher's copy differed from the server's checksum", report.Diverged)
+	}
+}
+
+func (r *replay) latencies(report *Report) {
+	j := r.journeys(r.meant, r.watchers)
+	report.Seen = j.seen
+	report.P50MS, report.P99MS = quantileMS(j.histogram, 50), quantileMS(j.histogram, 99)
+	report.MaxMS = float64(j.histogram.Max()) / 1000
+	acks := newHistogram()
+	for i, at := range r.acks.at {
+		if !at.IsZero() {
+			observe(acks, at.Sub(r.meant[i]))
+		}
+	}
+	report.AckP50MS, report.AckP99MS = quantileMS(acks, 50), quantileMS(acks, 99)
+}
+
+func (r *replay) startsLikeTrace() bool {
+	for pos, color := range r.trace.Base {
+		s, at := r.start.Locate(pos%r.trace.Width, pos/r.trace.Width)
+		if r.start.Shards[s].View.At(at) != color {
+			return false
+		}
+	}
+	return true
+}
+
+// count finds lost and duplicated placements by their places in the order.
+func (r *replay) count(report *Report, rest *client.Canvas) {
+	var end [wire.ShardsMax]uint64
+	for i, s := range rest.Shards {
+		if s != nil {
+			end[i] = s.Seq
+		}
+	}
+	// A change of configuration takes a seq in each shard.
+	version := r.init.Config.Version
+	for _, w := range r.watchers {
+		version = max(version, w.ConfigVersion())
+	}
+	b := r.balance(end, uint64(version-r.init.Config.Version))
+	report.Lost, report.Duplicated = b.lost, b.duplicated
+	report.Faults = append(report.Faults, b.faults...)
+}
+
+func (r *replay) compare(report *Report, rest *client.Canvas) {
+	report.WatchersEqual, report.RestEqual, report.FoldEqual = true, true, true
+	fold := r.fold()
+	if fold.Width != rest.Width || fold.Height != rest.Height {
+		report.note("the canvas grew meanwhile, from %dx%d to %dx%d", fold.Width, fold.Height, rest.Width, rest.Height)
+		fold = fold.Grown(rest, r.init.Config.Blank)
+	}
+	if d := rest.Differs(fold); d != "" {
+		report.FoldEqual = false
+		report.fault("REST against the fold of the trace: %s", d)
+	}
+	told := 0
+	for i, w := range r.watchers {
+		if d := w.Canvas().Differs(rest); d != "" {
+			report.WatchersEqual = false
+			if told++; told <= faultsMax {
+				report.fault("watcher %d against REST: %s", i, d)
+			}
+		}
+	}
+	if len(r.watchers) > 0 {
+		if d := rest.Differs(r.watchers[0].Canvas()); d != "" {
+			report.RestEqual = false
+			report.fault("REST against watcher 0: %s", d)
+		}
+	} else {
+		report.RestEqual = report.FoldEqual
+	}
+}
+
+// historyPatience is how long the index may lag behind when nothing is painted
+// any more.
+const historyPatience = 15 * time.Second
+
+func (r *replay) history(ctx context.Context, report *Report) error {
+	picked := r.samplePixels(r.o.History)
+	asking, cancel := context.WithTimeout(ctx, historyPatience)
+	defer cancel()
+	h, err := checkHistory(asking, r.server, r.start, picked)
+	if err != nil {
+		report.fault("history: %v", err)
+	}
+	report.HistoryPixels, report.HistoryEvents = h.pixels, h.events
+	report.Lost += h.lost
+	report.Duplicated = max(report.Duplicated, h.extra)
+	report.Faults = append(report.Faults, h.faults...)
+	return nil
+}
