@@ -19,6 +19,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
+	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -209,7 +210,11 @@ func newPage(t *testing.T, ctx context.Context, stop func(), url string, l look)
 			touch.Enabled = l.touch
 		}),
 		chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
-			_, err := cdp.Call(ctx, tab, emulation.SetEmulatedMedia, media(l))
+			if _, err := cdp.Call(ctx, tab, emulation.SetEmulatedMedia, media(l)); err != nil {
+				return err
+			}
+			// What the Content Security Policy stops is a fault of the page.
+			_, err := cdp.Call(ctx, tab, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: throwViolations})
 			return err
 		}),
 	)
@@ -221,6 +226,8 @@ func newPage(t *testing.T, ctx context.Context, stop func(), url string, l look)
 	p.do(chromedp.Navigate(url))
 	return p
 }
+
+const throwViolations = `addEventListener("securitypolicyviolation", (e) => { throw new Error("CSP: " + e.violatedDirective + " " + e.blockedURI); });`
 
 func media(l look) emulation.SetEmulatedMediaParams {
 	scheme, motion := "light", "no-preference"

@@ -5,7 +5,7 @@ import { WireError } from "../wire/errors";
 import { parse, type Allowance, type Init, type Message } from "../wire/messages";
 import { canRange, hello, ping, place } from "../wire/requests";
 import { fullJitter, spread } from "./backoff";
-import { fetchInfo, openSession } from "./http";
+import { answers, fetchInfo, openSession } from "./http";
 import type { FromWorker, LinkState, Place, Report, Session } from "./link";
 import { Outbox } from "./outbox";
 import { Socket, type Ending } from "./socket";
@@ -15,7 +15,7 @@ const pingEveryMS = 20_000;
 const silenceMaxMS = 30_000;
 const livedMS = 5_000; // a connection that lasted this long was a good one
 const renewBeforeMS = 60 * 60_000;
-const blockedAfter = 3; // connects in a row that never opened
+const blockedAfter = 2; // connects in a row that never opened while HTTP worked
 const pollMinMS = 5_000;
 const pollMaxMS = 10_000;
 const hideAfterMS = 60_000;
@@ -64,6 +64,7 @@ export class Client {
     setInterval(() => this.heartbeat(), 5_000);
     void this.showByHTTP();
     let tries = 0;
+    let blocked = 0;
     for (let unopened = 0; ; ) {
       this.enter({ kind: "connecting" });
       await this.ensureSession();
@@ -78,7 +79,10 @@ export class Client {
       let waitMS = fullJitter(Math.max(0, tries - 1), Math.random);
       if (this.bye) waitMS = spread(this.bye.minMS, this.bye.maxMS, Math.random);
       this.bye = null;
-      if (unopened >= blockedAfter && (await this.pollWhile())) continue;
+      // One failure is nothing to ask about; a server that just restarts lets
+      // HTTP through a moment before the next connect, but not twice.
+      blocked = unopened > 1 && (await answers(this.start.origin)) ? blocked + 1 : 0;
+      if (blocked >= blockedAfter && (await this.pollWhile())) continue;
       this.enter({ kind: "waiting", retryAtMS: Date.now() + waitMS });
       await this.pause(waitMS);
     }

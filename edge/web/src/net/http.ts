@@ -47,6 +47,16 @@ export async function fetchInfo(origin: string): Promise<{ config: Config; canva
   return { config, canvasURL: body.canvas_url };
 }
 
+/** Whether the server answers over HTTP. */
+export async function answers(origin: string): Promise<boolean> {
+  try {
+    await get(`${origin}/api/v1/health`);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Where the newest version of the canvas is. */
 export async function newestVersion(canvasURL: string): Promise<string> {
   return (await get(canvasURL, { method: "HEAD" })).url;

@@ -1,0 +1,450 @@
+package web
+
+import (
+	"bytes"
+	"fmt"
+	"image/png"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+const (
+	white  = "#ffffff"
+	red    = "#e50000" // colour 6 of place2017, key 6
+	yellow = "#e5d900" // colour 9
+)
+
+// sameCanvas waits until both pages hold the same copy of every shard that both
+// watch, and at least one of them.
+func sameCanvas(a, b *page) {
+	a.t.Helper()
+	const crcs = "pixelwall.report().then((r) => r.shards.map((s) => s.shard + ':' + s.seq + ':' + s.crc).sort().join())"
+	var first, second string
+	for range 200 {
+		if first, second = eval[string](a, crcs), eval[string](b, crcs); first == second && first != "" {
+			return
+		}
+	}
+	a.t.Fatalf("the copies differ\n%s\n%s", first, second)
+}
+
+func TestTwoPagesPaintAndSeeEachOther(t *testing.T) {
+	for _, tt := range []struct{ name, query, renderer string }{
+		{"drawn with WebGL2", "", "webgl2"},
+		{"drawn with Canvas 2D", "&renderer=2d", "2d"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := startEdge(t) // default cooldown, default tick
+			a := openPage(t, s.url+"/?debug"+tt.query+"#120,80,20", desktop)
+			b := openPage(t, s.url+"/?debug"+tt.query+"#120,80,20", desktop)
+			a.untilLive()
+			b.untilLive()
+			if got := eval[string](a, "pixelwall.state().renderer"); got != tt.renderer {
+				t.Fatalf("drawn with %s, want %s", got, tt.renderer)
+			}
+
+			a.key("6")
+			a.click(a.cell(118, 79))
+			if got := a.drawn(118, 79); got != red {
+				t.Errorf("right after the click the painter sees %s, want %s", got, red)
+			}
+			b.untilDrawn(118, 79, red)
+
+			b.key("9")
+			b.do(chromedp.Focus(chromedp.ID("board")))
+			b.key(kb.ArrowRight + kb.ArrowDown + kb.Enter) // from the middle, which is 120, 80
+			a.untilDrawn(121, 81, yellow)
+			a.until("pixelwall.state().hopes === 0")
+			b.until("pixelwall.state().hopes === 0")
+			sameCanvas(a, b)
+
+			// The screen itself, not what the page says about it.
+			at := a.cell(121, 81)
+			if got := a.screen(at); got != yellow {
+				t.Errorf("the screen shows %s, want %s", got, yellow)
+			}
+		})
+	}
+}
+
+// screen returns the colour of a picture of the window at a point.
+func (p *page) screen(at point) string {
+	p.t.Helper()
+	shot, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	img, err := png.Decode(bytes.NewReader(shot))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	r, g, b, _ := img.At(int(at.X), int(at.Y)).RGBA()
+	return fmt.Sprintf("#%02x%02x%02x", r>>8, g>>8, b>>8)
+}
+
+func TestCountdownLastsThroughAReloadAndInASecondTab(t *testing.T) {
+	s := startEdge(t, "--cooldown", "60s")
+	a := openPage(t, s.url+"/?debug#50,50,20", desktop)
+	a.untilLive()
+	early := a.openTab(s.url+"/?debug#50,50,20", desktop)
+	early.untilLive()
+	name := eval[string](a, "document.getElementById('name').textContent")
+	if got := eval[string](early, "document.getElementById('name').textContent"); got != name || name == "" {
+		t.Errorf("the second tab is %q, the first %q", got, name)
+	}
+
+	a.key("6")
+	a.click(a.cell(50, 50))
+	const cooling = "pixelwall.state().available === 0 && pixelwall.state().remainingMS > 50000 && pixelwall.state().remainingMS <= 60000"
+	a.until(cooling)
+	early.until(cooling)
+	early.until("document.title.startsWith('(')")
+
+	a.do(chromedp.Reload())
+	a.untilLive()
+	a.until(cooling)
+	a.untilDrawn(50, 50, red)
+	if got := eval[string](a, "document.getElementById('name').textContent"); got != name {
+		t.Errorf("after the reload the user is %q, was %q", got, name)
+	}
+	late := a.openTab(s.url+"/?debug#50,50,20", desktop)
+	late.untilLive()
+	late.until(cooling)
+
+	// A click in the cooldown sends nothing and paints nothing.
+	late.key("9")
+	late.click(late.cell(52, 50))
+	late.until("document.getElementById('paint').classList.contains('nudged')")
+	if got := late.drawn(52, 50); got != white {
+		t.Errorf("the cell is %s, want %s", got, white)
+	}
+}
+
+func TestAKilledServerCostsNobodyAPixel(t *testing.T) {
+	s := startEdge(t, "--cooldown", "0")
+	a := openPage(t, s.url+"/?debug#40,40,20", desktop)
+	b := openPage(t, s.url+"/?debug#40,40,20", desktop)
+	a.untilLive()
+	b.untilLive()
+	a.key("6")
+	a.click(a.cell(40, 40))
+	b.untilDrawn(40, 40, red)
+
+	s.kill()
+	a.until("['waiting', 'connecting'].includes(document.documentElement.dataset.link)")
+	a.until("!document.getElementById('banner').hidden")
+	a.click(a.cell(42, 40)) // while nobody is there to hear it
+	if got := a.drawn(42, 40); got != red {
+		t.Errorf("the painter sees %s, want %s", got, red)
+	}
+	s.restart()
+	a.untilLive()
+	b.untilLive()
+	b.untilDrawn(42, 40, red)
+	a.until("pixelwall.state().hopes === 0")
+	sameCanvas(a, b)
+	if got := s.metric("pixelwall_canvas_bytes_total"); got != "0" {
+		t.Errorf("%s bytes of canvas were fetched after the restart, want 0", got)
+	}
+}
+
+// metric returns the sum of a counter, as text; it fails when there is none.
+func (s *server) metric(name string) string {
+	s.t.Helper()
+	answer, err := http.Get(s.url + "/metrics")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	sum, found := 0.0, false
+	for _, m := range regexp.MustCompile(`(?m)^`+name+`(?:\{[^}]*\})? (\S+)$`).FindAllStringSubmatch(string(text), -1) {
+		var v float64
+		if _, err := fmt.Sscan(m[1], &v); err != nil {
+			s.t.Fatal(err)
+		}
+		sum, found = sum+v, true
+	}
+	if !found {
+		s.t.Fatalf("there is no metric %s", name)
+	}
+	return fmt.Sprint(sum)
+}
+
+func TestARefusedPixelIsTakenBackWithTheReason(t *testing.T) {
+	s := startEdge(t, "--cooldown", "30s")
+	g := newGate(t, s.url)
+	a := openPage(t, g.url+"/?debug#60,60,20", desktop)
+	a.untilLive()
+	g.hold() // a no longer hears, and will believe that it may place
+	b := a.openTab(g.url+"/?debug#60,60,20", desktop)
+	b.untilLive()
+	b.key("6")
+	b.click(b.cell(60, 60))
+	b.until("pixelwall.report().then((r) => r.unanswered === 0)")
+
+	a.key("9")
+	a.click(a.cell(62, 60))
+	if got := a.drawn(62, 60); got != yellow {
+		t.Fatalf("before the answer the painter sees %s, want %s", got, yellow)
+	}
+	g.release()
+	a.untilDrawn(62, 60, white)
+	a.until("document.getElementById('toasts').textContent.includes('too early')")
+	a.untilDrawn(60, 60, red)
+	a.until("pixelwall.state().available === 0 && pixelwall.state().hopes === 0")
+	sameCanvas(a, b)
+}
+
+func TestFingers(t *testing.T) {
+	s := startEdge(t, "--cooldown", "0")
+	p := openPage(t, s.url+"/?debug&renderer=2d#300,300,16", phone)
+	p.untilLive()
+	p.tap(p.at("#palette .swatch:nth-child(6)"))
+	p.until("pixelwall.state().color === 5")
+
+	t.Run("a pinch zooms and paints nothing", func(t *testing.T) {
+		p.touch([]point{{150, 200}, {220, 300}}, []point{{100, 130}, {270, 370}})
+		p.until("pixelwall.state().scale > 24")
+		p.untilRest()
+		if got := eval[any](p, "pixelwall.state().cursor"); got != nil {
+			t.Errorf("the pinch chose a cell: %v", got)
+		}
+	})
+	t.Run("a drag pans and paints nothing", func(t *testing.T) {
+		before := p.cell(300, 300)
+		p.touch([]point{{180, 250}}, []point{{120, 200}})
+		p.untilRest()
+		if after := p.cell(300, 300); after.X > before.X-40 || after.Y > before.Y-30 {
+			t.Errorf("cell 300, 300 went from %v to %v", before, after)
+		}
+		if got := eval[any](p, "pixelwall.state().cursor"); got != nil {
+			t.Errorf("the drag chose a cell: %v", got)
+		}
+	})
+	t.Run("a tap chooses and a second one paints", func(t *testing.T) {
+		at := p.cell(301, 302)
+		p.tap(at)
+		p.until("pixelwall.state().cursor?.by === 'touch'")
+		if got := p.drawn(301, 302); got != white {
+			t.Errorf("after one tap the cell is %s, want %s", got, white)
+		}
+		p.until("!document.getElementById('confirm').hidden")
+		p.tap(at)
+		p.untilDrawn(301, 302, red)
+		p.until("pixelwall.report().then((r) => r.unanswered === 0)")
+	})
+	t.Run("the button of the dock paints what a tap chose", func(t *testing.T) {
+		p.tap(p.cell(303, 302))
+		p.until("!document.getElementById('confirm').hidden")
+		p.tap(p.at("#confirm"))
+		p.untilDrawn(303, 302, red)
+	})
+	t.Run("a tap from far away comes closer and paints nothing", func(t *testing.T) {
+		p.tap(p.at("#zoom-fit"))
+		p.until("pixelwall.state().scale < 1 && !pixelwall.state().moving")
+		p.tap(p.cell(500, 500))
+		p.until("pixelwall.state().scale > 20 && !pixelwall.state().moving")
+		if got := p.drawn(500, 500); got != white {
+			t.Errorf("the cell is %s, want %s", got, white)
+		}
+	})
+	if got := s.metric("pixelwall_session_placements_total"); got != "2" {
+		t.Errorf("%s placements reached the server, want the 2 that were meant", got)
+	}
+}
+
+func TestAMousePaintsOnlyWhereItClicks(t *testing.T) {
+	s := startEdge(t, "--cooldown", "0")
+	p := openPage(t, s.url+"/?debug", desktop)
+	p.untilLive()
+	p.key("6")
+
+	p.click(p.cell(200, 200)) // far away: comes closer first
+	p.until("pixelwall.state().scale > 20 && !pixelwall.state().moving")
+
+	from := p.cell(200, 200)
+	p.do(chromedp.MouseEvent(chromedp.MousePressed, from.X, from.Y, chromedp.ButtonLeft),
+		chromedp.MouseEvent(chromedp.MouseMoved, from.X+60, from.Y+40, chromedp.ButtonLeft),
+		chromedp.MouseEvent(chromedp.MouseReleased, from.X+60, from.Y+40, chromedp.ButtonLeft))
+	p.untilRest()
+	if at := p.cell(200, 200); at.X < from.X+50 {
+		t.Errorf("the drag moved the canvas from %v to %v", from, at)
+	}
+
+	scale := eval[float64](p, "pixelwall.state().scale")
+	p.do(chromedp.MouseEvent(chromedp.MouseWheel, 400, 300, func(m *input.DispatchMouseEventParams) { m.DeltaX, m.DeltaY = 1, 120 }))
+	p.until(fmt.Sprintf("pixelwall.state().scale < %f && !pixelwall.state().moving", scale*0.9))
+
+	at := p.cell(202, 201)
+	p.click(at)
+	p.untilDrawn(202, 201, red)
+	p.until("pixelwall.report().then((r) => r.unanswered === 0)")
+	if got := s.metric("pixelwall_session_placements_total"); got != "1" {
+		t.Errorf("%s placements reached the server, want 1", got)
+	}
+
+	// Who painted this: the name of this very user.
+	p.key("i")
+	name := eval[string](p, "document.getElementById('name').textContent")
+	p.until(fmt.Sprintf("document.querySelector('#inspector .history .who')?.textContent === %q", name))
+}
+
+func TestWhereWebSocketsAreBlockedTheCanvasIsShownByHTTP(t *testing.T) {
+	s := startEdge(t, "--cooldown", "0")
+	blocked := openPage(t, blockingProxy(t, s.url)+"/?debug#90,90,20", desktop)
+	painter := openPage(t, s.url+"/?debug#90,90,20", desktop)
+	painter.untilLive()
+	painter.key("6")
+	painter.click(painter.cell(91, 90))
+
+	blocked.until("document.documentElement.dataset.link === 'polling'")
+	if got := eval[string](blocked, "document.getElementById('banner').textContent"); !strings.Contains(got, "blocks live connections") {
+		t.Errorf("the banner says %q", got)
+	}
+	blocked.untilDrawn(91, 90, red)
+	painter.click(painter.cell(92, 91))
+	blocked.untilDrawn(92, 91, red)
+
+	blocked.click(blocked.cell(94, 94))
+	blocked.until("document.getElementById('toasts').textContent.includes('live connection')")
+	if got := blocked.drawn(94, 94); got != white {
+		t.Errorf("the cell is %s, want %s", got, white)
+	}
+}
+
+func TestAllOf32ColoursCanBeUsed(t *testing.T) {
+	s := startEdge(t, "--palette", "place2022", "--cooldown", "0")
+	a := openPage(t, s.url+"/?debug#70,70,20", desktop)
+	b := openPage(t, s.url+"/?debug&renderer=2d#70,70,20", desktop)
+	a.untilLive()
+	b.untilLive()
+	a.key("2")
+	a.key("2") // the twenty-second: magenta
+	a.until("pixelwall.state().color === 21 && pixelwall.state().colors === 32")
+	a.click(a.cell(70, 71))
+	b.untilDrawn(70, 71, "#de107f")
+	b.click(b.at("#palette .swatch:nth-child(31)"))
+	b.click(b.cell(72, 71))
+	a.untilDrawn(72, 71, "#d4d7d9")
+	a.until("pixelwall.state().hopes === 0")
+	b.until("pixelwall.state().hopes === 0")
+	sameCanvas(a, b)
+}
+
+func TestAPageInOneShardWatchesThatShardOnly(t *testing.T) {
+	s := startEdge(t)
+	p := openPage(t, s.url+"/?debug#256,256,32", desktop)
+	watched := func(want string) string {
+		return fmt.Sprintf("pixelwall.report().then((r) => r.shards.filter((s) => s.watched).map((s) => s.shard).join() === %q)", want)
+	}
+	p.untilLive()
+	p.until(watched("0"))
+	p.do(chromedp.Evaluate[chromedp.Void]("void (location.hash = '#760,256,32')"))
+	p.until(watched("1"))
+	p.key("r")
+	p.until(watched("0,1,2,3"))
+}
+
+func TestTheLinkFollowsTheView(t *testing.T) {
+	s := startEdge(t)
+	p := openPage(t, s.url+"/?debug#700,300,16", desktop)
+	p.untilLive()
+	middle := p.cell(700, 300)
+	if middle.X < 550 || middle.X > 650 || middle.Y < 250 || middle.Y > 500 {
+		t.Errorf("cell 700, 300 is at %v, want the middle", middle)
+	}
+	p.key("d")
+	p.until("/^#7\\d\\d,300,16$/.test(location.hash) && location.hash !== '#700,300,16'")
+}
+
+func TestAPhoneShowsEverything(t *testing.T) {
+	s := startEdge(t, "--palette", "place2022")
+	p := openPage(t, s.url+"/?debug", phone)
+	p.untilLive()
+	const outside = `[...document.querySelectorAll("#top .chip, #zoom, #dock, #paint, #name, .swatch")].filter((e) => {
+		const r = e.getBoundingClientRect();
+		return !e.hidden && (r.width < 24 || r.height < 24 && e.id !== "name" || r.left < 0 || r.top < 0 || r.right > innerWidth || r.bottom > innerHeight);
+	}).filter((e) => !e.closest("[hidden]")).map((e) => e.id || e.className + " " + e.title)`
+	if got := eval[[]string](p, outside); len(got) > 0 {
+		t.Errorf("too small or outside of 375 x 667: %v", got)
+	}
+	if eval[bool](p, "document.documentElement.scrollWidth > innerWidth") {
+		t.Error("the page is wider than the phone")
+	}
+	if got := eval[float64](p, "pixelwall.state().size.width * pixelwall.state().scale"); got > 375 {
+		t.Errorf("the canvas is %v wide at the start", got)
+	}
+}
+
+func TestDarkMode(t *testing.T) {
+	s := startEdge(t)
+	const paper = "getComputedStyle(document.body).backgroundColor"
+	light := openPage(t, s.url+"/?debug", desktop)
+	night := desktop
+	night.dark, night.still = true, true
+	dark := openPage(t, s.url+"/?debug", night)
+	dark.untilLive()
+	if a, b := eval[string](light, paper), eval[string](dark, paper); a == b {
+		t.Errorf("light and dark have the same paper, %s", a)
+	}
+	// By choice: twice the button is dark, whatever the system says.
+	light.click(light.at("#theme"))
+	light.click(light.at("#theme"))
+	if a, b := eval[string](light, paper), eval[string](dark, paper); a != b {
+		t.Errorf("chosen dark is %s, the system's %s", a, b)
+	}
+	// Less motion: the canvas is there at once.
+	dark.key("r")
+	dark.key("+")
+	if eval[bool](dark, "pixelwall.state().moving") {
+		t.Error("it moves although less motion was asked for")
+	}
+}
+
+func TestThePaletteGrowsWhileConnected(t *testing.T) {
+	admin := freeAddress(t)
+	s := startEdge(t, "--palette", "place2022", "--admin-listen", admin)
+	p := openPage(t, s.url+"/?debug", desktop)
+	p.untilLive()
+	body := `{"append_colors":[{"name":"sand","hex":"#c2b280"},{"name":"mint","hex":"#98ff98"}]}`
+	request, err := http.NewRequest(http.MethodPatch, "http://"+admin+"/admin/v1/config", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if text, _ := io.ReadAll(answer.Body); answer.StatusCode != http.StatusOK {
+		t.Fatalf("%d: %s", answer.StatusCode, text)
+	}
+	p.until("pixelwall.state().colors === 34 && document.querySelectorAll('.swatch').length === 34")
+	p.key("3")
+	p.key("4")
+	p.until("document.querySelector('#facts strong').textContent === 'mint'")
+}
+
+// freeAddress is a loopback address that nobody listens on just now.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
