@@ -48,11 +48,13 @@ func (a *API) authorize(r *request) error {
 		if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil || host == "localhost" {
 			return nil
 		}
+		a.o.Log.Warn("a request for the admin API was refused", "host", clip(host), "by", peerOf(r.RequestCtx))
 		return withStatus(http.StatusForbidden, core.NewError(core.CodeUnauthorized, "ask by address or as localhost, or start the server with an admin token"))
 	}
 	text, ok := bearer(r.Request.Header.Peek("Authorization"))
 	have, want := sha256.Sum256([]byte(text)), sha256.Sum256([]byte(a.o.AdminToken))
 	if subtle.ConstantTimeCompare(have[:], want[:]) != 1 || !ok {
+		a.o.Log.Warn("a request for the admin API had no good token", "by", peerOf(r.RequestCtx))
 		return core.NewError(core.CodeUnauthorized, "the admin token is needed")
 	}
 	return nil

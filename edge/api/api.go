@@ -69,13 +69,14 @@ type request struct {
 }
 
 func (a *API) serve(ctx *fasthttp.RequestCtx, t table) {
-	name := "none"
+	name, began := "none", a.o.Now()
 	defer func() {
 		if cause := recover(); cause != nil {
 			a.o.Log.Error("a handler panicked", "route", name, "cause", cause, "stack", string(debug.Stack()))
 			a.problem(ctx, core.NewError(core.CodeInternal, "the server failed"))
 			ctx.SetConnectionClose()
 		}
+		a.metrics.seconds.WithLabelValues(name).Observe(a.o.Now().Sub(began).Seconds())
 		a.metrics.requests.WithLabelValues(name, statusClass(ctx.Response.StatusCode())).Inc()
 	}()
 	ctx.Response.Header.Set("X-Content-Type-Options", "nosniff")

@@ -12,6 +12,7 @@ import (
 // constants: route patterns, kinds and classes of status.
 type metrics struct {
 	requests       *prometheus.CounterVec
+	seconds        *prometheus.HistogramVec
 	canvasRequests *prometheus.CounterVec
 	canvasBytes    *prometheus.CounterVec
 }
@@ -21,7 +22,11 @@ func newMetrics(r *prometheus.Registry) (*metrics, error) {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	m := &metrics{
-		requests:       counter("pixelwall_http_requests_total", "HTTP requests, by route and class of the answer's status.", "route", "status"),
+		requests: counter("pixelwall_http_requests_total", "HTTP requests, by route and class of the answer's status.", "route", "status"),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "pixelwall_http_request_seconds", Help: "From a request's head to its answer being ready to be written, by route.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9), // 0.1 ms to 6.6 s
+		}, []string{"route"}),
 		canvasRequests: counter("pixelwall_canvas_requests_total", "Requests for a canvas version, one shard of it or its picture, not modified included.", "kind"),
 		canvasBytes:    counter("pixelwall_canvas_bytes_total", "Bytes of canvas that answers carried, as encoded.", "kind"),
 	}
@@ -29,7 +34,7 @@ func newMetrics(r *prometheus.Registry) (*metrics, error) {
 		m.canvasRequests.WithLabelValues(kind) // shown as 0 from the start
 		m.canvasBytes.WithLabelValues(kind)
 	}
-	return m, errors.Join(r.Register(m.requests), r.Register(m.canvasRequests), r.Register(m.canvasBytes))
+	return m, errors.Join(r.Register(m.requests), r.Register(m.seconds), r.Register(m.canvasRequests), r.Register(m.canvasBytes))
 }
 
 // count notes a request for kind that was answered with n bytes.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -100,6 +101,7 @@ func (v *version) picture(c crop, work *gate) ([]byte, error) {
 	}
 	v.mu.Unlock()
 	p.once.Do(func() {
+		p.err = errors.New("the picture could not be drawn") // until it is
 		p.err = work.run(func() (err error) {
 			p.data, err = v.draw(c)
 			return err

@@ -219,17 +219,13 @@ func TestTheValidatorSeesWhatIsWrong(t *testing.T) {
 	}
 }
 
-// brokenHistory fails with one error, or waits until it is let go.
+// brokenHistory fails with one error.
 type brokenHistory struct {
 	core.History
-	err  error
-	wait chan struct{}
+	err error
 }
 
 func (b *brokenHistory) Pixel(ctx context.Context, _ core.ShardID, _ uint32, _ uint64, _ int) ([]core.PastEvent, error) {
-	if b.wait != nil {
-		<-b.wait
-	}
 	return nil, b.err
 }
 
