@@ -11,12 +11,14 @@ import (
 	"pixelwall/wire"
 )
 
-// The limits of PROTOCOL.md for a connection, and how close a Painter goes: a
-// little less, because the server measures when messages arrive.
+// A server allows 20 messages a second with a burst of 40, by the time at which
+// it reads them. What it has not read yet is at most what is under way, so a
+// server that stood still for a while and then reads everything at once sees at
+// most messageBurst + underWayMax + 19 a second, and some are left for pongs.
 const (
-	messageEvery = time.Second / 19 // 20 a second are allowed
-	messageBurst = 30               // of 40
-	underWayMax  = 48               // of 64 unanswered placements
+	messageEvery = time.Second / 19
+	messageBurst = 14
+	underWayMax  = 24 // and below the 64 that may be unanswered
 )
 
 // A Job is one placement, named by the caller.
