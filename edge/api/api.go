@@ -126,16 +126,21 @@ func (a *API) answer(ctx *fasthttp.RequestCtx, route *route, vars [2]string) {
 	}
 }
 
-// page lets Options.Page answer, under the headers that bind a page.
+// page lets Options.Page answer. The headers that bind a page are set last: only
+// here is known which CDN it fetches from and who may embed it.
 func (a *API) page(ctx *fasthttp.RequestCtx, t table) bool {
 	if !t.hasPage || a.o.Page == nil || !ctx.IsGet() && !ctx.IsHead() || strings.HasPrefix(string(ctx.Path()), "/api/") {
+		return false
+	}
+	if !a.o.Page(ctx) {
 		return false
 	}
 	h := &ctx.Response.Header
 	h.Set("Content-Security-Policy", a.csp)
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	return a.o.Page(ctx)
+	h.Set("Referrer-Policy", "no-referrer")
+	return true
 }
 
 func statusClass(status int) string {

@@ -78,6 +78,8 @@ func TestThePageIsBoundByItsHeaders(t *testing.T) {
 				return false
 			}
 			ctx.SetContentType("text/html; charset=utf-8")
+			ctx.Response.Header.Set("Content-Security-Policy", "script-src 'unsafe-inline'")
+			ctx.Response.Header.Set("Referrer-Policy", "unsafe-url")
 			ctx.SetBodyString("<!doctype html>")
 			return true
 		}
