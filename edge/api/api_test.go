@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -321,8 +320,6 @@ func readAnswer(t *testing.T, br *bufio.Reader) answer {
 	}
 	return answer{resp, body}
 }
-
-var someUser = netip.MustParseAddr("203.0.113.5")
 
 func (a answer) String() string {
 	return fmt.Sprintf("%s %v %.300q", a.Status, a.Header, a.body)
