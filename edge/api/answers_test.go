@@ -119,8 +119,8 @@ func TestEveryAnswerInTheSpecIsGiven(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, 1000, 1000, "place2017", tt.options)
 			path := tt.path
-			if strings.Contains(path, "%v") {
-				path = strings.Replace(path, "%v", strings.TrimPrefix(w.location(), "/api/v1/canvas/"), 1)
+			if before, after, named := strings.Cut(path, "%v"); named {
+				path = before + strings.TrimPrefix(w.location(), "/api/v1/canvas/") + after
 			}
 			if tt.before != nil {
 				tt.before(w)
