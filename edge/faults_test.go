@@ -104,6 +104,64 @@ func TestASlowPhoneCatchesUp(t *testing.T) {
 	}
 }
 
+// A slow phone that also looks around: it changes what it watches while batches
+// are being left out for it, and still never shows anything wrong.
+func TestASlowPhoneThatLooksAroundStaysRight(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	r := serve(t, append(quick, "--backlog-bytes", "2048")...)
+	phone := r.fresh(1).hello("").watch(all4)
+	phone.smallBuffer()
+	crowd := r.flood(8)
+	for i := range 12 {
+		if i%3 == 0 { // it does not read for some ticks, at first until it is left out
+			ticks := r.metric("pixelwall_fanout_ticks_total")
+			waitFor(t, "ticks without reading", func() bool {
+				return r.metric("pixelwall_fanout_ticks_total") > ticks+20 && (i > 0 || r.metric("pixelwall_gateway_skipped_total") > 0)
+			})
+		}
+		for range 1 + rnd.IntN(3) {
+			phone.look(rnd.Uint64() & all4)
+		}
+		for range rnd.IntN(60) {
+			if n := len(phone.got); phone.follow != 0 {
+				phone.until("a message", func() bool { return len(phone.got) > n })
+			}
+		}
+	}
+	crowd.stop()
+	phone.look(all4)
+	phone.until("all shards", func() bool { return phone.follow == all4 })
+	c := r.canvas()
+	phone.until("the last pixel", func() bool {
+		for _, s := range c.Shards {
+			if phone.seqs[s.Shard] < s.Seq {
+				return false
+			}
+		}
+		return true
+	})
+	if phone.lost != 0 {
+		t.Errorf("it had to fetch shards %b", phone.lost)
+	}
+	phone.same(r)
+}
+
+// look watches the shards in mask: those that it follows go on, the others are
+// resumed. It does not wait for an answer.
+func (p *peer) look(mask uint64) {
+	w := wire.Watch{Canvas: p.canvas}
+	for s := range uint8(core.ShardsMax) {
+		if mask>>s&1 == 1 {
+			keep := p.follow>>s&1 == 1
+			w.Shards = append(w.Shards, wire.WatchShard{Shard: s, Resume: !keep, Held: map[bool]uint64{false: p.seqs[s]}[keep]})
+		}
+	}
+	p.follow &= mask
+	p.send(w)
+}
+
 func TestAClientThatReadsNothingIsClosedInTheEnd(t *testing.T) {
 	r := serve(t, append(quick, "--backlog-bytes", "2048", "--stuck-after", "300ms")...)
 	deaf := r.fresh(1).hello("").watch(all4)

@@ -193,7 +193,7 @@ func (e *edge) build(ctx context.Context) (err error) {
 	e.session = session.New(session.Options{
 		Hub: e.hub, Sequencer: e.store, Cooldowns: e.store.Cooldowns(), Verify: e.verify,
 		ReadOnly: func() bool { return e.store.State().Mode != embedded.OK },
-		Online:   func() int { return int(e.gateway.Load().Stats().Conns) },
+		Online:   func() int { return e.gateway.Load().Conns() },
 		Gateway:  e.gateway.Load, NowMS: nowMS, CanvasID: e.store.CanvasID(), CanvasURL: path, Build: version(), Logger: e.log,
 	})
 	return e.buildAPI()
@@ -337,7 +337,7 @@ func (e *edge) health() api.Health {
 	state := e.store.State()
 	h := api.Health{Status: api.StatusOK, Dependencies: map[string]string{"store": state.Mode.String()}, Reason: state.Reason}
 	if g := e.gateway.Load(); g != nil {
-		h.Connections = int(g.Stats().Conns)
+		h.Connections = g.Conns()
 	}
 	switch {
 	case e.draining.Load():
@@ -358,7 +358,7 @@ func (e *edge) goodbye(stopServing func()) {
 	limit, cancel := context.WithTimeout(context.Background(), e.s.Drain)
 	defer cancel()
 	stopServing() // placements under way are answered before their connections close
-	spreadMS := uint64(min(30_000, 100+10*g.Stats().Conns))
+	spreadMS := uint64(min(30_000, 100+10*g.Conns()))
 	g.Each(func(c *gateway.Conn) { e.session.Bye(c, 0, spreadMS) })
 	if err := g.Stop(limit); err != nil {
 		e.log.Warn("some connections were cut", "err", err)

@@ -6,19 +6,17 @@ import (
 	"pixelwall/core"
 )
 
-// Heads returns the boundary: the last seq of each shard that went out.
-func (h *Hub) Heads() core.Heads {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return *h.boundary()
-}
+// Heads returns the boundary: the last seq of each shard that went out. It
+// never waits.
+func (h *Hub) Heads() core.Heads { return *h.boundary.Load() }
 
-func (h *Hub) boundary() *core.Heads {
+// setBoundary publishes where the shards stand now.
+func (h *Hub) setBoundary() {
 	heads := new(core.Heads)
 	for s := range h.shards {
 		heads[s] = h.shards[s].shownSeq
 	}
-	return heads
+	h.boundary.Store(heads)
 }
 
 // Snapshot returns a copy of the canvas at the boundary, or nil before the hub

@@ -47,7 +47,9 @@ type Hub struct {
 	tickNS atomic.Int64
 	plain  atomic.Int64 // clients that understand Rice only
 	joins  joinQueue
-	stats  counters
+	// boundary is the last seq of each shard that went out; replaced, never changed.
+	boundary atomic.Pointer[core.Heads]
+	stats    counters
 
 	mu        sync.Mutex // guards all below: the tail writes as records come, a tick reads
 	follower  core.Follower
@@ -91,6 +93,7 @@ func NewHub(opt Options) (*Hub, error) {
 	opt.Base = &base
 	h := &Hub{opt: opt, caughtUp: make(chan struct{})}
 	h.joins.ready = make(chan struct{}, 1)
+	h.boundary.Store(new(core.Heads))
 	h.config.Store(&opt.Base.Config)
 	h.tickNS.Store(int64(opt.TickEvery))
 	h.head = core.NewBoard(opt.Base.Config.Geometry(), opt.Base.Config.Blank)
@@ -243,5 +246,6 @@ func (h *Hub) announceIfCaughtUp() {
 	}
 	h.changed, h.grown = false, false
 	h.opt.Base.Shards = [core.ShardsMax][]byte{} // the boards have them now
+	h.setBoundary()
 	close(h.caughtUp)
 }

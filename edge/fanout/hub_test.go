@@ -151,9 +151,9 @@ func (v *viewer) watch(keep, resume uint64) {
 func (v *viewer) Deliver(d Delivery) {
 	v.read(d.Frames)
 	v.follow = d.Follow
-	for s := range core.ShardsMax {
-		if d.Fresh>>s&1 == 1 && v.seqs[s] != d.At[s] {
-			v.t.Errorf("shard %d was brought to seq %d, the boundary is %d", s, v.seqs[s], d.At[s])
+	for _, w := range d.Join.Shards {
+		if at := v.r.hub.Heads()[w.Shard]; w.Resume && d.Follow>>w.Shard&1 == 1 && v.seqs[w.Shard] != at {
+			v.t.Errorf("shard %d was brought to seq %d, the boundary is %d", w.Shard, v.seqs[w.Shard], at)
 		}
 	}
 }

@@ -13,16 +13,15 @@ type Client interface {
 	// next broadcast on the client gets the shards in d.Follow. It is called on
 	// the hub's goroutine and must not wait.
 	//
-	// Ownership: d belongs to the client from now on, but d.At is shared.
+	// Ownership: d belongs to the client from now on.
 	Deliver(d Delivery)
 }
 
 // A Delivery answers a Join.
 type Delivery struct {
-	Follow uint64      // shards that are followed now
-	Fresh  uint64      // of those, the ones that Frames brings to the boundary
-	At     *core.Heads // the boundary
-	Frames []byte      // whole WebSocket frames
+	Join   Join   // as it was asked
+	Follow uint64 // shards that are followed now
+	Frames []byte // whole WebSocket frames
 }
 
 // A Subscription is what the hub knows of one client. The zero Subscription
@@ -38,6 +37,7 @@ type Join struct {
 	Client Client
 	Sub    *Subscription
 	Shards []wire.WatchShard // belongs to the hub from now on
+	Ticket uint32            // for the client; comes back with the answer
 	// Foreign says that the client's copy is of another canvas, or that its view
 	// is of no use for another reason: every shard is answered by a resync.
 	Foreign bool
@@ -93,9 +93,8 @@ func (h *Hub) serveJoins() {
 	joins := h.joins.take()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	at := h.boundary()
 	for i := range joins {
-		h.serve(&joins[i], at)
+		h.serve(&joins[i])
 		joins[i] = Join{}
 	}
 }
@@ -103,8 +102,8 @@ func (h *Hub) serveJoins() {
 // serve answers one join: per shard a catch-up from exactly the seq that the
 // client holds to the boundary, and a check; or a resync. The shared batches
 // after this boundary fit then, because this goroutine makes them.
-func (h *Hub) serve(j *Join, at *core.Heads) {
-	d := Delivery{At: at}
+func (h *Hub) serve(j *Join) {
+	d := Delivery{Join: *j}
 	var lost []uint8
 	if j.Sub.growth != h.growth {
 		*j.Sub = Subscription{growth: h.growth}
@@ -127,7 +126,6 @@ func (h *Hub) serve(j *Join, at *core.Heads) {
 				continue
 			}
 			d.Follow |= bit
-			d.Fresh |= bit
 			d.Frames = append(d.Frames, frame...)
 			d.Frames = wire.AppendFrame(d.Frames, h.check(s))
 		}

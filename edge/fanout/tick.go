@@ -77,6 +77,7 @@ func (h *Hub) switchConfig() []byte {
 			sh.moveTo(h.follower.Heads[s])
 			h.ringBytes -= sh.ring.clear()
 		}
+		h.setBoundary()
 	}
 	h.changed, h.grown = false, false
 	return h.opt.Changed(h.Config(), grown)
@@ -85,7 +86,7 @@ func (h *Hub) switchConfig() []byte {
 // say hands frames to everybody.
 func (h *Hub) say(frames []byte) {
 	if len(frames) > 0 {
-		b := &gateway.Broadcast{All: true, From: h.boundary()}
+		b := &gateway.Broadcast{All: true, From: h.boundary.Load()}
 		b.Buf[ClassAll] = frames
 		h.opt.Broadcast(b)
 	}
@@ -107,11 +108,9 @@ func (sh *shard) moveTo(seq uint64) {
 func (h *Hub) encode() *gateway.Broadcast {
 	began := time.Now()
 	b := &gateway.Broadcast{}
-	from := new(core.Heads)
 	plain := h.plain.Load() > 0
 	for s := range h.shards {
 		sh := &h.shards[s]
-		from[s] = sh.shownSeq
 		checked := h.checkDue(sh)
 		if h.follower.Heads[s] != sh.shownSeq {
 			h.encodeShard(b, core.ShardID(s), plain)
@@ -127,7 +126,8 @@ func (h *Hub) encode() *gateway.Broadcast {
 	if b.Active == 0 {
 		return nil
 	}
-	b.From = from
+	b.From = h.boundary.Load()
+	h.setBoundary()
 	h.stats.encodeNS.Add(int64(time.Since(began)))
 	h.stats.ticks.Add(1)
 	return b

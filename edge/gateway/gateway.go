@@ -130,6 +130,9 @@ func (g *Gateway) Queued() (n int) {
 	return n
 }
 
+// Conns returns how many upgraded connections are open.
+func (g *Gateway) Conns() int { return int(g.stats.open.Load()) }
+
 // Loops returns how many event loops there are.
 func (g *Gateway) Loops() int { return len(*g.loops.Load()) }
 

@@ -21,10 +21,14 @@ type client struct {
 
 	user     *user // nil for one who only watches
 	instance uint64
-	follow   uint64      // shards whose batches it gets
-	behind   *core.Heads // what it holds, while batches are left out; nil in step
-	drained  bool        // it has read everything since then
+	follow   uint64 // shards whose batches it gets
 	wanted   *fanout.Join
+
+	// While batches are left out, because the client reads too slowly:
+	behind   *core.Heads // what it holds of the shards in follow; nil in step
+	drained  bool        // it has read everything since, and a catch-up is on its way
+	restated bool        // follow and behind say more than what was asked before
+	ticket   uint32      // rises when an answer that is on its way stops counting
 
 	unanswered int16
 	introduced bool

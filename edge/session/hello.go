@@ -70,6 +70,7 @@ func (cl *client) greet(a core.Allowance) {
 	}
 	cl.send(wire.AppendFrame(nil, &init))
 	cl.greeted = true
+	cl.conn.Hear(true)
 	if j := cl.wanted; j != nil {
 		cl.wanted = nil
 		cl.join(j)

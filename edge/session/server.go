@@ -74,7 +74,6 @@ func (s *Server) Run(ctx context.Context) {
 // Open begins a conversation.
 func (s *Server) Open(c *gateway.Conn, _ *gateway.Request) {
 	c.Data = &client{conn: c, srv: s}
-	c.Hear(true)
 }
 
 // Message takes one message of a client.
@@ -105,7 +104,8 @@ func (s *Server) Message(c *gateway.Conn, op ws.OpCode, payload []byte) {
 // Skipped notes what a client that reads too slowly still holds.
 func (s *Server) Skipped(c *gateway.Conn, b *gateway.Broadcast) {
 	cl := c.Data.(*client)
-	cl.behind, cl.drained = b.From.(*core.Heads), false
+	cl.behind, cl.drained, cl.restated = b.From.(*core.Heads), false, false
+	cl.ticket++
 }
 
 // Drained lets a client that was skipped catch up from where it was.

@@ -19,16 +19,13 @@ func (cl *client) watch(payload []byte) {
 		return
 	}
 	geo := cl.srv.opt.Hub.Config().Geometry()
-	for i := range w.Shards {
-		s := &w.Shards[i]
+	for _, s := range w.Shards {
 		if !geo.Has(core.ShardID(s.Shard)) {
 			cl.refuse(0, core.NewError(core.CodeUnknownShard, fmt.Sprintf("the canvas of %dx%d has no shard %d", geo.Width, geo.Height, s.Shard)))
 			return
 		}
 		if s.Resume {
 			cl.srv.stats.resumed.Add(1)
-		} else if cl.behind != nil && cl.follow>>s.Shard&1 == 1 {
-			s.Resume, s.Held = true, cl.behind[s.Shard] // to go on as before it has to catch up first
 		}
 	}
 	if w.Diverged {
@@ -36,14 +33,18 @@ func (cl *client) watch(payload []byte) {
 		cl.srv.opt.Logger.Warn("a client's canvas differed", "client", cl.conn.RemoteAddr())
 	}
 	j := &fanout.Join{Client: cl, Sub: &cl.sub, Shards: w.Shards, Foreign: w.Canvas != cl.srv.opt.CanvasID}
-	if !cl.greeted {
+	switch {
+	case !cl.greeted:
 		cl.wanted = j // the last one counts: it names all that is wanted
-		return
+	case cl.behind != nil:
+		cl.owe(j)
+	default:
+		cl.join(j)
 	}
-	cl.join(j)
 }
 
 func (cl *client) join(j *fanout.Join) {
+	j.Ticket = cl.ticket
 	if !cl.srv.opt.Hub.Join(*j) {
 		cl.refuse(0, &core.Error{Code: core.CodeTooMany, Msg: "too many are joining", RetryAfter: time.Second})
 	}
@@ -52,8 +53,12 @@ func (cl *client) join(j *fanout.Join) {
 // Deliver is called by the hub, on its goroutine.
 func (cl *client) Deliver(d fanout.Delivery) {
 	cl.conn.Post(func(c *gateway.Conn) {
-		if cl.behind != nil && d.Follow&^d.Fresh != 0 {
-			cl.deliverBehind(d)
+		if cl.behind != nil && d.Join.Ticket != cl.ticket {
+			// Batches were left out while this was on its way, so it is too late to
+			// say it; unless it was said again since, it is owed.
+			if !cl.restated {
+				cl.owe(&d.Join)
+			}
 			return
 		}
 		cl.follow, cl.behind = d.Follow, nil
@@ -64,23 +69,28 @@ func (cl *client) Deliver(d fanout.Delivery) {
 	})
 }
 
-// deliverBehind takes an answer that goes on with shards of which batches were
-// left out while it was on its way. The client stays behind; it holds the
-// boundary of the shards that the answer brings, and of the others what it held.
-func (cl *client) deliverBehind(d fanout.Delivery) {
-	held := *cl.behind
-	for set := d.Fresh; set != 0; set &= set - 1 {
-		s := bits.TrailingZeros64(set)
-		held[s] = d.At[s]
+// owe notes what a client that is behind wants: as soon as it has read
+// everything, one join brings it all.
+func (cl *client) owe(j *fanout.Join) {
+	const unknown = ^uint64(0) // no boundary reaches it, so the answer is a resync
+	held, follow := *cl.behind, uint64(0)
+	for _, w := range j.Shards {
+		follow |= 1 << w.Shard
+		switch {
+		case w.Resume && !j.Foreign:
+			held[w.Shard] = w.Held
+		case j.Foreign || cl.follow>>w.Shard&1 == 0:
+			held[w.Shard] = unknown
+		}
 	}
-	cl.follow, cl.behind = d.Follow, &held
-	cl.send(d.Frames)
+	cl.follow, cl.behind, cl.restated = follow, &held, true
+	cl.ticket++
 	if cl.drained {
 		cl.catchUp()
 	}
 }
 
-// catchUp brings a client that was skipped back in step: one catch-up a shard
+// catchUp brings a client that was left out back in step: one catch-up a shard
 // from what it holds.
 func (cl *client) catchUp() {
 	held := cl.behind
