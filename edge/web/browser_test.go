@@ -47,8 +47,11 @@ func TestMain(m *testing.M) {
 }
 
 // browser returns the context of the shared Chromium, or skips t.
-func browser(t *testing.T) context.Context {
+func browser(t testing.TB) context.Context {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("-short leaves out the browser")
+	}
 	tools.once.Do(startTools)
 	if tools.skip != "" && os.Getenv("CI") != "true" {
 		t.Skip(tools.skip)
@@ -98,7 +101,7 @@ func startTools() {
 
 // A server is a running edge of its own for one test.
 type server struct {
-	t    *testing.T
+	t    testing.TB
 	url  string // http://127.0.0.1:port
 	args []string
 	cmd  *exec.Cmd
@@ -108,7 +111,7 @@ type server struct {
 var addressLine = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
 
 // startEdge starts the real edge on a free port and an empty data folder.
-func startEdge(t *testing.T, args ...string) *server {
+func startEdge(t testing.TB, args ...string) *server {
 	t.Helper()
 	browser(t)
 	s := &server{t: t, args: append([]string{"--data", filepath.Join(t.TempDir(), "data")}, args...)}
@@ -166,7 +169,7 @@ func (s *server) restart() { s.start(strings.TrimPrefix(s.url, "http://")) }
 
 // A page is one tab.
 type page struct {
-	t   *testing.T
+	t   testing.TB
 	ctx context.Context
 }
 
@@ -183,7 +186,7 @@ var desktop = look{width: 1200, height: 800, ratio: 1}
 var phone = look{width: 375, height: 667, ratio: 2, touch: true}
 
 // openPage opens url in a profile of its own.
-func openPage(t *testing.T, url string, l look) *page {
+func openPage(t testing.TB, url string, l look) *page {
 	t.Helper()
 	ctx, stop := chromedp.NewContext(browser(t), chromedp.WithNewBrowserContext())
 	return newPage(t, ctx, stop, url, l)
@@ -196,7 +199,7 @@ func (p *page) openTab(url string, l look) *page {
 	return newPage(p.t, ctx, stop, url, l)
 }
 
-func newPage(t *testing.T, ctx context.Context, stop func(), url string, l look) *page {
+func newPage(t testing.TB, ctx context.Context, stop func(), url string, l look) *page {
 	t.Helper()
 	t.Cleanup(stop)
 	p := &page{t, ctx}
@@ -261,7 +264,7 @@ func (e *pageErrors) hear(ev any) {
 	}
 }
 
-func (e *pageErrors) report(t *testing.T) {
+func (e *pageErrors) report(t testing.TB) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, text := range e.seen {

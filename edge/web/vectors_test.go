@@ -65,16 +65,19 @@ func (v codecVector) packed() ([]byte, error) {
 type decoded struct {
 	Changes []uint32
 	Fault   *string
+	Millis  []float64
 }
 
-func (p *page) decode(v codecVector) decoded {
+func (p *page) decode(v codecVector) decoded { return p.decodeTimed(v, 1) }
+
+func (p *page) decodeTimed(v codecVector, rounds int) decoded {
 	p.t.Helper()
 	packed, err := v.packed()
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	return eval[decoded](p, fmt.Sprintf("pixelwall.ask({kind: 'decode', rounds: 1, coding: %d, param: %d, payload: %s, packed: %s, width: %d, height: %d, bits: %d})",
-		v.Coding, v.Param, bytesOf(v.Payload), bytesOf(hex.EncodeToString(packed)), v.Width, v.Height, v.Bits))
+	return eval[decoded](p, fmt.Sprintf("pixelwall.ask({kind: 'decode', rounds: %d, coding: %d, param: %d, payload: %s, packed: %s, width: %d, height: %d, bits: %d})",
+		rounds, v.Coding, v.Param, bytesOf(v.Payload), bytesOf(hex.EncodeToString(packed)), v.Width, v.Height, v.Bits))
 }
 
 // bytesOf is a Uint8Array in JavaScript.
