@@ -14,6 +14,8 @@ import (
 	"github.com/gobwas/ws/wsutil"
 
 	"pixelwall/core"
+	"pixelwall/edge/api"
+	"pixelwall/edge/session"
 	"pixelwall/wire"
 )
 
@@ -499,5 +501,31 @@ func TestAPaletteGrowsWhilePeopleAreConnected(t *testing.T) {
 	r = serve(t, "--data", data, "--palette", file)
 	if p := r.fresh(1).hello(""); len(p.init.Config.Colors) != 40 {
 		t.Errorf("after a restart there are %d colours", len(p.init.Config.Colors))
+	}
+}
+
+func TestAnErrorCodeMeansTheSameOverHTTPAndWebSocket(t *testing.T) {
+	for _, c := range core.Codes() {
+		if got, want := api.HTTPStatus(c), session.Replies[c].HTTP; got != want {
+			t.Errorf("%v is status %d for the API and %d for the session", c, got, want)
+		}
+	}
+}
+
+func TestAPageOfAFriendMakesSessions(t *testing.T) {
+	r := serve(t, "--origin", "https://friend.example")
+	for origin, want := range map[string]int{"https://friend.example": 201, "https://evil.example": 403, "": 201} {
+		req, _ := http.NewRequest("POST", "http://"+r.addr+"/api/v1/session", nil)
+		if origin != "" {
+			req.Header.Set("Origin", origin)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("origin %q: status %d, want %d", origin, res.StatusCode, want)
+		}
 	}
 }

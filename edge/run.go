@@ -209,7 +209,8 @@ func (e *edge) buildAPI() (err error) {
 		ClientAddr: func(peer netip.Addr, headers []byte) (netip.Addr, bool) {
 			return gateway.ClientAddr(peer, headers, e.s.proxies)
 		},
-		Configure: e.store.Configure,
+		AllowOrigin: func(host, origin string) bool { return gateway.OriginAllowed(host, origin, e.s.Origin) },
+		Configure:   e.store.Configure,
 		Upgrade: func(nc net.Conn, head []byte) {
 			if err := e.gateway.Load().Adopt(nc, head); err != nil {
 				e.log.Debug("an upgrade on an HTTP connection failed", "err", err)
@@ -323,7 +324,7 @@ func (e *edge) listen() error {
 		return errors.Join(fmt.Errorf("--admin-listen: %w", err), g.Stop(context.Background()))
 	}
 	e.log.Info("admin API", "addr", l.Addr())
-	e.admin = &fasthttp.Server{Handler: e.api.AdminHandler, ReadTimeout: 5 * time.Second, NoDefaultServerHeader: true, MaxRequestBodySize: 64 << 10}
+	e.admin = e.api.AdminServer()
 	go func() {
 		if err := e.admin.Serve(l); err != nil {
 			e.log.Error("the admin listener ended", "err", err)

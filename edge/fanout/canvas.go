@@ -31,7 +31,7 @@ func (h *Hub) Snapshot() *core.Snapshot {
 	snap.Config.Width, snap.Config.Height = h.shown.Geometry().Width, h.shown.Geometry().Height
 	for _, s := range h.shown.Geometry().Shards() {
 		snap.Heads[s] = h.shards[s].shownSeq
-		snap.Times[s] = h.shards[s].headMS
+		snap.Times[s] = h.shards[s].shownMS
 		snap.Shards[s] = h.shown.AppendPacked(make([]byte, 0, h.shown.Geometry().PackedBytes(s)), s)
 	}
 	return snap

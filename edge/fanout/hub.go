@@ -75,9 +75,9 @@ type Hub struct {
 type shard struct {
 	touched     *touched // nil until the shard is first painted
 	ring        ring
-	headMS      int64
+	headMS      int64 // time of the newest event
 	shownSeq    uint64
-	shownTenths uint64
+	shownMS     int64 // time of the event at shownSeq
 	nextCheckMS int64
 	catchUps    catchUpCache
 	crc         uint32 // of the boundary, when crcKnown
@@ -239,7 +239,7 @@ func (h *Hub) announceIfCaughtUp() {
 	for s := range h.shards {
 		sh := &h.shards[s]
 		sh.shownSeq = h.follower.Heads[s]
-		sh.shownTenths = uint64(sh.headMS) / 100
+		sh.shownMS = sh.headMS
 		if sh.touched != nil {
 			sh.touched.drain(func(uint32) {})
 		}

@@ -242,8 +242,8 @@ func (v *viewer) same() {
 		if got := v.board.AppendPacked(nil, core.ShardID(s)); !bytes.Equal(got, want) {
 			v.t.Fatalf("shard %d differs from the boundary at seq %d (client at %d)", s, v.r.hub.shards[s].shownSeq, v.seqs[s])
 		}
-		if sh := &v.r.hub.shards[s]; v.seqs[s] != sh.shownSeq || v.tenths[s] != sh.shownTenths {
-			v.t.Fatalf("shard %d: the client stands at seq %d and %d tenths, the boundary at %d and %d", s, v.seqs[s], v.tenths[s], sh.shownSeq, sh.shownTenths)
+		if sh := &v.r.hub.shards[s]; v.seqs[s] != sh.shownSeq || v.tenths[s] != tenths(sh.shownMS) {
+			v.t.Fatalf("shard %d: the client stands at seq %d and %d tenths, the boundary at %d and %d", s, v.seqs[s], v.tenths[s], sh.shownSeq, tenths(sh.shownMS))
 		}
 	}
 }

@@ -172,7 +172,7 @@ func (h *Hub) catchUp(s core.ShardID, held uint64) ([]byte, bool) {
 	marks.drain(func(off uint32) {
 		h.pixels = append(h.pixels, wire.Pixel{Index: index(off, canvas.Width), Color: h.shown.At(s, off)})
 	})
-	up := wire.CatchUp{Shard: uint8(s), From: held, To: sh.shownSeq, TimeTenths: sh.shownTenths}
+	up := wire.CatchUp{Shard: uint8(s), From: held, To: sh.shownSeq, TimeTenths: tenths(sh.shownMS)}
 	up.Payload, up.Param = h.encoder.AppendRice(h.payload[:0], canvas, h.pixels)
 	h.payload = up.Payload
 	frame := wire.AppendFrame(nil, up)

@@ -95,10 +95,13 @@ func (h *Hub) say(frames []byte) {
 // moveTo makes the shard's present head its boundary.
 func (sh *shard) moveTo(seq uint64) {
 	sh.shownSeq = seq
-	sh.shownTenths = max(sh.shownTenths, uint64(sh.headMS)/100)
+	sh.shownMS = sh.headMS
 	sh.crcKnown = false
 	sh.catchUps.forget()
 }
+
+// tenths is a batch's unit of time: a byte of its header says up to 12.7 s.
+func tenths(ms int64) uint64 { return uint64(ms) / 100 }
 
 // encode writes the frames of every shard that changed since the last boundary,
 // once per class, and moves the boundary. It returns nil when nothing changed.
@@ -149,7 +152,7 @@ func (h *Hub) encodeShard(b *gateway.Broadcast, s core.ShardID, plain bool) {
 	batch := wire.Batch{
 		Shard:   uint8(s),
 		Advance: h.follower.Heads[s] - sh.shownSeq,
-		TimeAdv: max(sh.shownTenths, uint64(sh.headMS)/100) - sh.shownTenths,
+		TimeAdv: tenths(sh.headMS) - tenths(sh.shownMS),
 	}
 	h.payload, batch.Coding, batch.Param = h.encoder.Append(h.payload[:0], canvas, h.pixels, wire.AllCodings)
 	b.Buf[ClassAll] = h.appendBatch(b.Buf[ClassAll], batch)

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"strings"
 )
 
 // acceptKeyGUID is the constant of RFC 6455, section 1.3.
@@ -56,8 +57,14 @@ func (r *Request) originAllowed(origins []string) bool {
 	default:
 		return false
 	}
-	got, ok := parseOrigin(string(r.Header("Origin")))
-	if ok && (got.scheme == "http" || got.scheme == "https") && equalFold(r.Header("Host"), got.host) {
+	return OriginAllowed(string(r.Header("Host")), string(r.Header("Origin")), origins)
+}
+
+// OriginAllowed reports whether a page of origin may speak for its user to host:
+// a page of that host may, and those that origins names.
+func OriginAllowed(host, origin string, origins []string) bool {
+	got, ok := parseOrigin(origin)
+	if ok && (got.scheme == "http" || got.scheme == "https") && strings.EqualFold(host, got.host) {
 		return true
 	}
 	for _, o := range origins {
