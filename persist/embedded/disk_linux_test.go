@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -21,7 +22,7 @@ func TestARealFullDisk(t *testing.T) {
 
 	ballast := filepath.Join(dir, "ballast")
 	fill(t, ballast)
-	flushed, err := s.index.db.AsyncFlush() // as it happens at any time
+	flushed, err := s.index.db.Load().AsyncFlush() // as it happens at any time
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,14 +71,25 @@ func TestAStoreOnAFullDiskCanBeClosedAndOpened(t *testing.T) {
 	awaitIndex(t, s)
 	ballast := filepath.Join(dir, "ballast")
 	fill(t, ballast)
-	if _, err := s.index.db.AsyncFlush(); err != nil {
+	if _, err := s.index.db.Load().AsyncFlush(); err != nil {
 		t.Fatal(err)
 	}
 	mustClose(t, s)
+
+	s = mustOpen(t, o)
+	if o := place(t, s, by(1, 1, 1, 1))[0]; !o.Repeated {
+		t.Errorf("sent again: %+v", o)
+	}
+	foldLog(t, s)
+	if _, err := s.History().Pixel(context.Background(), 0, 0, 0, 1); core.CodeOf(err) != core.CodeUnavailable {
+		t.Errorf("history without room for an index: %v", err)
+	}
+	mustClose(t, s)
+
+	s = mustOpen(t, o)
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	s = mustOpen(t, o)
 	awaitIndex(t, s)
 	if past := pixelEvents(t, s, 1, 1); len(past) != 20 {
 		t.Errorf("%d events, want 20", len(past))

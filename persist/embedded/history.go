@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -77,7 +78,7 @@ func (h history) HeadsAt(_ context.Context, timeMS int64) (heads core.Heads, err
 	if timeMS < 0 {
 		return heads, nil
 	}
-	it, err := h.x.db.NewIter(nil)
+	it, err := h.iterate(nil)
 	if err != nil {
 		return heads, err
 	}
@@ -94,11 +95,20 @@ func (h history) HeadsAt(_ context.Context, timeMS int64) (heads core.Heads, err
 	return heads, it.Close()
 }
 
+// iterate fails with CodeUnavailable while there is no room to open the index.
+func (h history) iterate(o *pebble.IterOptions) (*pebble.Iterator, error) {
+	db := h.x.db.Load()
+	if db == nil {
+		return nil, &core.Error{Code: core.CodeUnavailable, Msg: "the history waits for room on the disk", RetryAfter: 5 * time.Second}
+	}
+	return db.NewIter(o)
+}
+
 var errIndexEntry = errors.New("an entry of the index has the wrong length")
 
 // each calls fn with at most limit entries from lower up to before upper.
 func (h history) each(lower, upper []byte, limit int, fn func(k, v []byte) error) error {
-	it, err := h.x.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	it, err := h.iterate(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
 		return err
 	}

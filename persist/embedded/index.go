@@ -32,7 +32,7 @@ import (
 // What is inverted sorts newest first.
 type index struct {
 	store   *Store
-	db      *pebble.DB
+	db      atomic.Pointer[pebble.DB] // nil until it is open
 	applied atomic.Pointer[core.Heads] // what db holds
 	waiting atomic.Bool                // for room on the disk
 	logger  *slog.Logger
@@ -45,18 +45,29 @@ const (
 	indexVersion     = 1
 )
 
-// openIndex opens the index, or begins a new one where the old one cannot be used.
-func openIndex(s *Store) (*index, error) {
+// newIndex opens the index at once where the disk has room for what that writes.
+// Where it has not, loop does so later: a store on a full disk can be opened.
+func newIndex(s *Store) (*index, error) {
 	x := &index{store: s, logger: s.options.Logger, dir: filepath.Join(s.options.Dir, indexName)}
+	x.applied.Store(&core.Heads{})
+	free, err := s.options.FS.FreeBytes(s.options.Dir)
+	if err != nil || free < s.options.IndexSpareBytes {
+		return x, err
+	}
+	return x, x.openOrRebuild()
+}
+
+// openOrRebuild opens the index, or begins a new one where the old one cannot be used.
+func (x *index) openOrRebuild() error {
 	err := x.open()
 	if err == nil {
-		return x, nil
+		return nil
 	}
 	x.logger.Warn("the index is made anew from the log", "error", err)
-	if err := s.options.IndexFS.RemoveAll(x.dir); err != nil {
-		return nil, err
+	if err := x.store.options.IndexFS.RemoveAll(x.dir); err != nil {
+		return err
 	}
-	return x, x.open()
+	return x.open()
 }
 
 func (x *index) open() error {
@@ -68,8 +79,8 @@ func (x *index) open() error {
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}
-	x.db = db
 	x.applied.Store(applied)
+	x.db.Store(db)
 	return nil
 }
 
@@ -165,6 +176,15 @@ func (x *index) loop() {
 }
 
 func (x *index) follow() error {
+	if x.db.Load() == nil {
+		if !x.awaitBytes(x.store.options.IndexSpareBytes) {
+			return errClosing
+		}
+		if err := x.openOrRebuild(); err != nil {
+			return err
+		}
+	}
+	db := x.db.Load()
 	follower := core.Follower{Heads: *x.applied.Load()}
 	c, err := x.store.log.open(&follower.Heads)
 	if err != nil {
@@ -173,7 +193,7 @@ func (x *index) follow() error {
 	defer c.close()
 	flush := time.NewTicker(x.store.options.IndexFlushEvery)
 	defer flush.Stop()
-	b := x.db.NewBatchWithSize(1 << 20)
+	b := db.NewBatchWithSize(1 << 20)
 	defer b.Close()
 	var r core.Record
 	events, dirty := 0, false
@@ -196,7 +216,7 @@ func (x *index) follow() error {
 				return nil
 			case <-flush.C:
 				if dirty {
-					if _, err := x.db.AsyncFlush(); err != nil {
+					if _, err := db.AsyncFlush(); err != nil {
 						return err
 					}
 					dirty = false
@@ -223,7 +243,7 @@ func (x *index) follow() error {
 // commit applies b and what it leads to in one step.
 func (x *index) commit(b *pebble.Batch, heads *core.Heads) error {
 	if !x.awaitBytes(x.store.options.IndexSpareBytes) {
-		return errors.New("closing")
+		return errClosing
 	}
 	v := binary.LittleEndian.AppendUint64(make([]byte, 0, 8+8*core.ShardsMax), x.store.meta.canvas)
 	for _, seq := range heads {
@@ -232,7 +252,7 @@ func (x *index) commit(b *pebble.Batch, heads *core.Heads) error {
 	if err := b.Set([]byte{'a', indexVersion}, v, nil); err != nil {
 		return err
 	}
-	if err := x.db.Apply(b, pebble.NoSync); err != nil {
+	if err := x.db.Load().Apply(b, pebble.NoSync); err != nil {
 		return err
 	}
 	b.Reset()
@@ -240,6 +260,8 @@ func (x *index) commit(b *pebble.Batch, heads *core.Heads) error {
 	x.applied.Store(&h)
 	return nil
 }
+
+var errClosing = errors.New("the store is being closed")
 
 // addRecord adds the keys of r to b.
 func addRecord(b *pebble.Batch, r *core.Record) error {
@@ -292,11 +314,15 @@ func appendUserKey(dst []byte, user uint64, timeMS int64, s core.ShardID, seq ui
 // close flushes, so that the next start has less to read, where there is room.
 // What fails here costs time at the next start and nothing else.
 func (x *index) close() {
+	db := x.db.Load()
+	if db == nil {
+		return
+	}
 	free, err := x.store.options.FS.FreeBytes(x.store.options.Dir)
 	if err == nil && free >= x.store.options.IndexSpareBytes {
-		err = x.db.Flush()
+		err = db.Flush()
 	}
-	if err = errors.Join(err, x.db.Close()); err != nil {
+	if err = errors.Join(err, db.Close()); err != nil {
 		x.logger.Warn("the index was not closed well; the next start may make it anew", "error", err)
 	}
 }

@@ -39,7 +39,7 @@ func (s *Store) recover() error {
 	}
 	s.queue = &queue{wake: make(chan struct{}, 1)}
 	q := &sequencer{
-		log: s.log, queue: s.queue, clock: o.Clock, canvas: s.meta.canvas,
+		log: s.log, queue: s.queue, clock: o.Clock, canvas: s.meta.canvas, logger: o.Logger,
 		board: f.board, heads: f.follower.Heads, times: f.times, requests: f.requests, cooldowns: f.cooldowns,
 	}
 	q.setConfig(f.config, f.now)

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"errors"
+	"log/slog"
 	"math/bits"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,7 @@ type sequencer struct {
 	queue  *queue
 	clock  func() int64
 	canvas uint64
+	logger *slog.Logger
 
 	mu        sync.Mutex // protects following; held to decide a group, not to write it
 	config    core.Config
@@ -175,6 +177,7 @@ func (q *sequencer) prepare(n int64) bool {
 	case err == nil:
 		if q.full != nil {
 			q.full = nil
+			q.logger.Info("there is room on the disk again; placements are taken")
 			q.state.Store(&State{Mode: OK})
 		}
 	case errors.Is(err, errFull):
@@ -187,12 +190,16 @@ func (q *sequencer) prepare(n int64) bool {
 
 func (q *sequencer) setFull(err error) {
 	if q.full == nil {
+		q.logger.Error("the disk is full; the canvas is read-only until there is room", "error", err)
 		q.state.Store(&State{Mode: ReadOnly, Reason: err.Error()})
 	}
 	q.full = err
 }
 
-func (q *sequencer) stop(err error) { q.state.Store(&State{Mode: Stopped, Reason: err.Error()}) }
+func (q *sequencer) stop(err error) {
+	q.logger.Error("the log cannot be written; nothing is taken until a restart", "error", err)
+	q.state.Store(&State{Mode: Stopped, Reason: err.Error()})
+}
 
 func (q *sequencer) stopped() bool { return q.state.Load().Mode == Stopped }
 

@@ -64,7 +64,7 @@ func Open(o Options) (_ *Store, err error) {
 	if err := s.recover(); err != nil {
 		return nil, err
 	}
-	if s.index, err = openIndex(s); err != nil {
+	if s.index, err = newIndex(s); err != nil {
 		return nil, errors.Join(err, s.log.file.Close())
 	}
 	s.workers.Go(s.index.loop)
