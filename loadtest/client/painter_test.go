@@ -1,0 +1,167 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/gobwas/ws"
+
+	"pixelwall/wire"
+)
+
+// heard collects a painter's outcomes.
+type heard struct {
+	mu      sync.Mutex
+	placed  []int32
+	refused []int32
+}
+
+func startPainter(t *testing.T, r *rig, reconnect bool, jobs int) (*Painter, *peer, *heard, chan error) {
+	t.Helper()
+	h := &heard{}
+	p := NewPainter(PainterOptions{
+		Server: r.server, Instance: 5, Reconnect: reconnect, Queue: jobs,
+		Placed:  func(id int32, _ wire.Placed) { h.mu.Lock(); h.placed = append(h.placed, id); h.mu.Unlock() },
+		Refused: func(id int32, _ wire.Refusal) { h.mu.Lock(); h.refused = append(h.refused, id); h.mu.Unlock() },
+	})
+	connected := make(chan error, 1)
+	go func() { _, err := p.Connect(t.Context(), "tok"); connected <- err }()
+	peer, hello := r.accept()
+	if err := <-connected; err != nil {
+		t.Fatal(err)
+	}
+	if hello.Instance != 5 || hello.Token != "tok" {
+		t.Errorf("hello %+v", hello)
+	}
+	for i := range jobs {
+		if err := p.Paint(t.Context(), Job{ID: int32(i), X: uint16(i), Y: 1, Color: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Finish()
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(t.Context()) }()
+	return p, peer, h, ended
+}
+
+func TestPainterPlacesInOrderAndEndsWhenAllIsAnswered(t *testing.T) {
+	r := newRig(t)
+	_, peer, h, ended := startPainter(t, r, false, 5)
+	for i := range uint32(5) {
+		if m := peer.hearPlace(); m.Number != i+1 || m.X != uint16(i) {
+			t.Errorf("place %+v", m)
+		}
+	}
+	peer.say(wire.Placed{Number: 2, Seq: 12})
+	peer.say(wire.Presence{Online: 1})
+	peer.say(wire.Refusal{Number: 1, Code: 13})
+	peer.say(wire.Placed{Number: 2, Seq: 12}) // said twice, heard once
+	for n := uint32(3); n <= 5; n++ {
+		peer.say(wire.Placed{Number: n, Seq: uint64(n)})
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(h.placed, []int32{1, 2, 3, 4}) || !slices.Equal(h.refused, []int32{0}) {
+		t.Errorf("placed %v, refused %v", h.placed, h.refused)
+	}
+}
+
+func TestPainterSendsAgainWhatWasNotAnsweredWithTheSameNumbers(t *testing.T) {
+	r := newRig(t)
+	p, peer, h, ended := startPainter(t, r, true, 4)
+	for range 4 {
+		peer.hearPlace()
+	}
+	peer.say(wire.Placed{Number: 1, Seq: 1})
+	peer.say(wire.Placed{Number: 3, Seq: 2})
+	peer.say(wire.Bye{WaitMinMS: 1, WaitMaxMS: 2})
+	peer.frame(ws.NewCloseFrame(closeBody(1012)))
+	peer, hello := r.accept()
+	if hello.Instance != 5 || hello.Token != "tok" {
+		t.Errorf("hello again %+v", hello)
+	}
+	var numbers []uint32
+	for range 2 {
+		numbers = append(numbers, peer.hearPlace().Number)
+	}
+	if !slices.Equal(numbers, []uint32{2, 4}) {
+		t.Errorf("sent again: %v, want 2 and 4", numbers)
+	}
+	peer.say(wire.Placed{Number: 2, Seq: 3})
+	peer.say(wire.Placed{Number: 4, Seq: 4})
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(h.placed, []int32{0, 2, 1, 3}) || p.Reconnects.Load() != 1 {
+		t.Errorf("placed %v after %d reconnects", h.placed, p.Reconnects.Load())
+	}
+}
+
+// A server that reads nothing and then everything at once still sees no more
+// than its burst.
+func TestPainterKeepsBelowTheServersBurst(t *testing.T) {
+	r := newRig(t)
+	_, peer, _, ended := startPainter(t, r, false, 100)
+	const serverBurst = 40
+	if messageBurst+underWayMax >= serverBurst {
+		t.Fatalf("%d + %d reach the server's burst of %d", messageBurst, underWayMax, serverBurst)
+	}
+	for n := range uint32(underWayMax) {
+		if m := peer.hearPlace(); m.Number != n+1 {
+			t.Fatalf("number %d, want %d", m.Number, n+1)
+		}
+	}
+	// Nothing more may come now. A ping's answer shows that nothing was on its way.
+	peer.frame(ws.NewPingFrame([]byte("x")))
+	if f := peer.read(); f.Header.OpCode != ws.OpPong {
+		t.Fatalf("%+v came while %d were under way", f.Header, underWayMax)
+	}
+	for n := uint32(1); n <= 100; n++ {
+		peer.say(wire.Placed{Number: n, Seq: uint64(n)})
+		if n+underWayMax <= 100 {
+			peer.hearPlace()
+		}
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestPainterEndsWithTheReason(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		reconnect bool
+		code      int
+	}{
+		{"when it may not reconnect", false, 1012},
+		{"when reconnecting cannot help", true, 4004},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t)
+			_, peer, _, ended := startPainter(t, r, tt.reconnect, 1)
+			peer.hearPlace()
+			peer.frame(ws.NewCloseFrame(closeBody(tt.code)))
+			err := <-ended
+			if e, ok := errors.AsType[*CloseError](err); !ok || e.Code != tt.code {
+				t.Errorf("Run = %v", err)
+			}
+		})
+	}
+}
+
+func TestPainterEndsWithItsContext(t *testing.T) {
+	r := newRig(t)
+	p := NewPainter(PainterOptions{Server: r.server, Reconnect: true, Queue: 1})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	r.accept()
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("Run = %v", err)
+	}
+}

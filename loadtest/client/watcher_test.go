@@ -1,0 +1,166 @@
+package client
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"pixelwall/wire"
+)
+
+type watching struct {
+	*Watcher
+	stop  context.CancelFunc
+	ended chan error
+}
+
+// startWatcher lets a watcher begin with the rig's canvas and plays its first
+// watch.
+func startWatcher(t *testing.T, r *rig) (watching, *peer) {
+	t.Helper()
+	start, err := r.server.Canvas(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := watching{Watcher: NewWatcher(WatcherOptions{Server: r.server, Decoder: &Decoder{}, Reconnect: true}, start), ended: make(chan error, 1)}
+	ctx, stop := context.WithCancel(t.Context())
+	w.stop = stop
+	go func() { w.ended <- w.Run(ctx) }()
+	p, _ := r.accept()
+	wantWatch(t, p, true, 10, false)
+	return w, p
+}
+
+func wantWatch(t *testing.T, p *peer, resume bool, held uint64, diverged bool) {
+	t.Helper()
+	m := p.hearWatch()
+	if m.Canvas != rigCanvas || m.Diverged != diverged || len(m.Shards) != 1 || m.Shards[0].Resume != resume || m.Shards[0].Held != held {
+		t.Fatalf("%+v, want seq %d, diverged %v", m, held, diverged)
+	}
+}
+
+// reach waits until the watcher's copy is at a seq.
+func (w *watching) reach(t *testing.T, seq uint64) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for late := time.After(patience); w.Head(0) != seq; {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("the copy stays at %d, want %d", w.Head(0), seq)
+		}
+	}
+}
+
+// end stops the watcher and wants its copy to be px.
+func (w *watching) end(t *testing.T, px pixels) {
+	t.Helper()
+	w.stop()
+	if err := <-w.ended; err != nil {
+		t.Fatal(err)
+	}
+	if got := string(w.Canvas().Shards[0].View.Pix); got != string(px.packed()) {
+		t.Errorf("the copy is %x, want %x", got, px.packed())
+	}
+}
+
+func TestWatcherFollowsBatchesAndResumesWithoutACanvas(t *testing.T) {
+	r := newRig(t)
+	w, p := startWatcher(t, r)
+	var px pixels
+	p.say((&pixels{}).batch(3, 9, 1)) // of before the catch-up: not for this copy
+	p.say(catchUp(10, 10))
+	p.say(px.batch(5, 3, 2))
+	p.say(px.batch(6, 4, 1))
+	p.say(wire.Check{Seq: 13, CRC: px.crc()})
+	p.say(wire.Check{Seq: 12, CRC: 1}) // of another seq: ignored
+	w.reach(t, 13)
+	p.cut()
+	p, _ = r.accept()
+	wantWatch(t, p, true, 13, false)
+	var e wire.Encoder
+	missed, param := e.AppendRice(nil, px.view(), []wire.Pixel{{Index: 6, Color: 4}, {Index: 7, Color: 2}})
+	px[7] = 2
+	p.say(wire.CatchUp{From: 13, To: 20, TimeTenths: 5, Param: param, Payload: missed})
+	p.say(px.batch(0, 1, 1))
+	w.reach(t, 21)
+	w.end(t, px)
+	if n := r.server.Fetches(); n != 1 {
+		t.Errorf("%d canvas fetches, want the first only", n)
+	}
+	if w.Reconnects.Load() != 1 || w.Diverged.Load() != 0 || w.Resyncs.Load() != 0 {
+		t.Errorf("%d reconnects, %d diverged, %d resyncs", w.Reconnects.Load(), w.Diverged.Load(), w.Resyncs.Load())
+	}
+	var tos []uint64
+	for _, s := range w.Log() {
+		tos = append(tos, s.To)
+	}
+	if len(tos) != 5 || tos[1] != 12 || tos[4] != 21 {
+		t.Errorf("log %v", tos)
+	}
+}
+
+func TestWatcherFetchesTheShardAgain(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		say      func(p *peer)
+		diverged int64
+		resyncs  int64
+	}{
+		{"when a check differs", func(p *peer) { p.say(wire.Check{Seq: 10, CRC: 1}) }, 1, 0},
+		{"when a batch is not canonical", func(p *peer) { p.say(wire.Batch{Param: 1, Advance: 1, Payload: []byte{0, 0, 0, 0}}) }, 1, 0},
+		{"when a catch-up is not for its copy", func(p *peer) { p.say(catchUp(40, 41)) }, 0, 0},
+		{"when the server says so", func(p *peer) { p.say(wire.Resync{Reason: wire.ResyncTooOld, Shards: []uint8{0}}) }, 0, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t)
+			w, p := startWatcher(t, r)
+			p.say(catchUp(10, 10))
+			w.reach(t, 10)
+			px := pixels{1, 2, 3}
+			r.serve(wire.CanvasShard{Seq: 50, Packed: px.packed()})
+			tt.say(p)
+			wantWatch(t, p, true, 50, tt.diverged > 0)
+			p.say(px.batch(9, 9, 1)) // still of the old watch: ignored
+			px[9] = 0
+			p.say(catchUp(50, 50))
+			p.say(px.batch(4, 4, 1))
+			w.reach(t, 51)
+			w.end(t, px)
+			if w.Diverged.Load() != tt.diverged || w.Resyncs.Load() != tt.resyncs || r.server.Fetches() != 2 {
+				t.Errorf("%d diverged, %d resyncs, %d fetches", w.Diverged.Load(), w.Resyncs.Load(), r.server.Fetches())
+			}
+		})
+	}
+}
+
+func TestWatcherNeverResumesOnAnotherCanvas(t *testing.T) {
+	r := newRig(t)
+	w, p := startWatcher(t, r)
+	p.say(wire.Resync{Reason: wire.ResyncOtherCanvas, Shards: []uint8{0}})
+	if err := <-w.ended; !permanent(err) {
+		t.Errorf("Run = %v", err)
+	}
+}
+
+// Watchers of one crowd decode a batch once, but only for copies at one seq.
+func TestDecoderSharesOnlyWhatIsTheSame(t *testing.T) {
+	var d Decoder
+	b := (&pixels{}).batch(3, 9, 1)
+	msg := b.AppendTo(nil)
+	decode := func(s *Shard) []wire.Pixel {
+		px, err := d.decode(s, msg, b)
+		if err != nil || len(px) != 1 || px[0] != (wire.Pixel{Index: 3, Color: 9}) {
+			t.Fatalf("%v, %v", px, err)
+		}
+		return px
+	}
+	one := decode(&Shard{Seq: 4, View: pixels{}.view()})
+	if two := decode(&Shard{Seq: 4, View: pixels{}.view()}); &two[0] != &one[0] {
+		t.Error("the same batch was decoded twice")
+	}
+	if three := decode(&Shard{Seq: 5, View: pixels{}.view()}); &three[0] == &one[0] {
+		t.Error("a copy at another seq got the pixels of this one")
+	}
+}

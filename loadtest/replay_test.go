@@ -1,0 +1,317 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pixelwall/loadtest/client"
+	"pixelwall/tools/trace"
+	"pixelwall/wire"
+)
+
+const patience = 60 * time.Second
+
+var buildDir string // removed at the end
+
+// buildEdge builds the real server once for all tests.
+var buildEdge = sync.OnceValues(func() (path string, err error) {
+	if buildDir, err = os.MkdirTemp("", "pixelwall-edge"); err != nil {
+		return "", err
+	}
+	path = filepath.Join(buildDir, "edge")
+	out, err := exec.Command("go", "build", "-o", path, "pixelwall/edge").CombinedOutput()
+	if err != nil {
+		return "", errors.Join(err, errors.New(string(out)))
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if buildDir != "" {
+		_ = os.RemoveAll(buildDir)
+	}
+	os.Exit(code)
+}
+
+// An edge is a running server.
+type edge struct {
+	cmd    *exec.Cmd
+	listen string // host:port
+	ended  chan struct{}
+}
+
+func startEdge(t *testing.T, args ...string) *edge {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short leaves out what runs a whole server")
+	}
+	path, err := buildEdge()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &edge{cmd: exec.Command(path, args...), ended: make(chan struct{})}
+	e.cmd.Stderr = os.Stderr
+	out, err := e.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said := make(chan string, 1)
+	go func() {
+		defer close(e.ended)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			if _, address, ok := strings.Cut(lines.Text(), "http://"); ok {
+				select {
+				case said <- strings.TrimSpace(address):
+				default:
+				}
+			}
+		}
+		_ = e.cmd.Wait()
+	}()
+	t.Cleanup(e.kill)
+	select {
+	case e.listen = <-said:
+	case <-e.ended:
+		t.Fatal("the server ended at once")
+	case <-time.After(patience):
+		t.Fatal("the server does not say where it is")
+	}
+	return e
+}
+
+// kill ends the server as a power cut would.
+func (e *edge) kill() {
+	_ = e.cmd.Process.Kill() // it may have ended already
+	<-e.ended
+}
+
+func (e *edge) url() string { return "ws://" + e.listen + "/ws" }
+
+// writeTrace makes a trace of four shards, three filled in part, where many
+// events meet on few pixels. It takes seconds at its own speed.
+func writeTrace(t *testing.T, colors, events int, seconds uint32) string {
+	t.Helper()
+	const seed = 17
+	rnd := rand.New(rand.NewPCG(seed, uint64(colors)))
+	tr := &trace.Trace{Width: 600, Height: 530, Colors: colors, Base: make([]byte, 600*530)}
+	for i := range tr.Base {
+		tr.Base[i] = uint8(rnd.IntN(colors))
+	}
+	for i := range events {
+		pos := rnd.Uint32N(600 * 530)
+		if rnd.IntN(3) == 0 {
+			pos = 510*600 + 500 + rnd.Uint32N(40)*600/20
+		}
+		ms := uint32(uint64(i) * uint64(seconds) * 1000 / uint64(events))
+		tr.Events = append(tr.Events, trace.Event{TimeMs: ms / 1000 * 1000, Pos: pos, Color: uint8(rnd.IntN(colors))})
+	}
+	path := filepath.Join(t.TempDir(), "trace.pxt.gz")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(tr.Write(f), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// run calls the program as a user does and returns its report.
+func run(t *testing.T, args ...string) (Report, error) {
+	t.Helper()
+	var out strings.Builder
+	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	defer cancel()
+	err := realMain(ctx, append([]string{"replay", "--json"}, args...), &out, io.Discard)
+	var r Report
+	if out.Len() > 0 {
+		if err := json.Unmarshal([]byte(out.String()), &r); err != nil {
+			t.Fatalf("%v in %s", err, out.String())
+		}
+	}
+	return r, err
+}
+
+func wantWell(t *testing.T, r Report, err error, events int64) {
+	t.Helper()
+	if err != nil || len(r.Faults) > 0 {
+		t.Fatalf("%v: %q", err, r.Faults)
+	}
+	if r.Sent != events || r.Accepted != events || r.Seen != events || r.Rejected+r.Unanswered+r.Lost+r.Duplicated+r.Diverged != 0 {
+		t.Errorf("%+v, want %d accepted and seen", r, events)
+	}
+	if !r.WatchersEqual || !r.RestEqual || !r.FoldEqual {
+		t.Errorf("watchers %v, REST %v, fold %v", r.WatchersEqual, r.RestEqual, r.FoldEqual)
+	}
+	if r.HistoryPixels == 0 || r.P99MS < r.P50MS || r.P50MS <= 0 {
+		t.Errorf("%d pixels of history, p50 %v, p99 %v", r.HistoryPixels, r.P50MS, r.P99MS)
+	}
+}
+
+func TestReplayEndsEqualOnBothPixelWidths(t *testing.T) {
+	for palette, colors := range map[string]int{"place2017": 16, "place2022": 32} {
+		t.Run(palette, func(t *testing.T) {
+			path := writeTrace(t, colors, 4000, 4)
+			e := startEdge(t, "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--cooldown", "0", "--tick", "100ms", "--palette", palette, "--start-canvas", path)
+			r, err := run(t, "--url", e.url(), "--trace", path, "--watchers", "8", "--speed", "2")
+			wantWell(t, r, err, 4000)
+			if r.Reconnects+r.CanvasFetches+r.Resyncs != 0 || len(r.Notes) > 0 {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}
+
+func TestReplayOnABlankCanvasSaysThatItBeganOtherwise(t *testing.T) {
+	path := writeTrace(t, 16, 500, 1)
+	e := startEdge(t, "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--cooldown", "0", "--tick", "100ms", "--size", "600x530")
+	r, err := run(t, "--url", e.url(), "--trace", path, "--watchers", "2")
+	wantWell(t, r, err, 500)
+	if len(r.Notes) != 1 {
+		t.Errorf("notes %q", r.Notes)
+	}
+}
+
+func TestReplayGoesOnWhenTheServerIsKilled(t *testing.T) {
+	path := writeTrace(t, 16, 6000, 4)
+	args := []string{"--data", t.TempDir(), "--cooldown", "0", "--tick", "100ms"}
+	e := startEdge(t, append(args, "--listen", "127.0.0.1:0", "--start-canvas", path)...)
+	killed := make(chan struct{})
+	go func() {
+		defer close(killed)
+		follow(t, e, 2500)
+		e.kill()
+	}()
+	type end struct {
+		r   Report
+		err error
+	}
+	ended := make(chan end, 1)
+	go func() {
+		r, err := run(t, "--url", e.url(), "--trace", path, "--watchers", "8", "--reconnect")
+		ended <- end{r, err}
+	}()
+	<-killed
+	startEdge(t, append(args, "--listen", e.listen)...)
+	got := <-ended
+	wantWell(t, got.r, got.err, 6000)
+	if got.r.Reconnects < int64(got.r.Watchers) {
+		t.Errorf("%d reconnects of %d watchers and %d painters", got.r.Reconnects, got.r.Watchers, got.r.Painters)
+	}
+	if got.r.CanvasFetches != 0 {
+		t.Errorf("%d canvas fetches to resume", got.r.CanvasFetches)
+	}
+}
+
+// follow watches until n placements are seen.
+func follow(t *testing.T, e *edge, n uint64) {
+	s, err := client.NewServer(e.url())
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	c, err := s.Canvas(t.Context())
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	w := client.NewWatcher(client.WatcherOptions{Server: s, Decoder: &client.Decoder{}, Reconnect: true}, c)
+	ctx, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	go func() { _ = w.Run(ctx) }()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		sum := uint64(0)
+		for s := range uint8(wire.ShardsMax) {
+			sum += w.Head(s)
+		}
+		if sum >= n {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Errorf("only %d placements were seen", sum)
+			return
+		}
+	}
+}
+
+func TestReplayNoticesSomebodyElsesPixels(t *testing.T) {
+	path := writeTrace(t, 16, 1500, 3)
+	e := startEdge(t, "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--cooldown", "0", "--tick", "100ms", "--start-canvas", path)
+	s, err := client.NewServer(e.url())
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := s.Session(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := client.NewPainter(client.PainterOptions{Server: s, Instance: 1, Queue: 10, Placed: func(int32, wire.Placed) {}, Refused: func(int32, wire.Refusal) {}})
+	if _, err := p.Connect(t.Context(), token); err != nil {
+		t.Fatal(err)
+	}
+	painted := make(chan error, 1)
+	go func() {
+		follow(t, e, 300) // in the middle of the replay
+		for x := range uint16(3) {
+			if err := p.Paint(t.Context(), client.Job{X: x, Y: 529, Color: 1}); err != nil {
+				painted <- err
+				return
+			}
+		}
+		p.Finish()
+		painted <- p.Run(t.Context())
+	}()
+	r, err := run(t, "--url", e.url(), "--trace", path, "--watchers", "2", "--history", "10")
+	if e := <-painted; e != nil {
+		t.Fatal(e)
+	}
+	if !errors.Is(err, errDiffers) || r.Duplicated != 3 || len(r.Faults) == 0 {
+		t.Errorf("%v: %+v", err, r)
+	}
+}
+
+func TestReplayRefusesAtOnce(t *testing.T) {
+	path := writeTrace(t, 32, 10, 1)
+	for _, tt := range []struct {
+		name string // reads on from "Replay refuses ..."
+		args []string
+		says string
+	}{
+		{"a server with a cooldown", []string{"--cooldown", "5s", "--size", "600x530"}, "cooldown of 5s"},
+		{"a canvas that is too small", []string{"--cooldown", "0", "--size", "600x529"}, "--size 600x530"},
+		{"a palette that is too small", []string{"--cooldown", "0", "--size", "600x530"}, "32 colours, the server's palette 16"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := startEdge(t, append(tt.args, "--listen", "127.0.0.1:0", "--data", t.TempDir())...)
+			_, err := run(t, "--url", e.url(), "--trace", path)
+			if err == nil || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("%v, want one that says %q", err, tt.says)
+			}
+		})
+	}
+	if _, err := run(t, "--url", "ws://127.0.0.1:1/ws", "--trace", path); err == nil || !strings.Contains(err.Error(), "connecting to ws://127.0.0.1:1/ws") {
+		t.Errorf("no server: %v", err)
+	}
+	if _, err := run(t, "--speed", "0", "--watchers=-1", "--trace", path); err == nil || !strings.Contains(err.Error(), "--speed") || !strings.Contains(err.Error(), "--watchers") {
+		t.Errorf("two bad flags: %v", err)
+	}
+}
