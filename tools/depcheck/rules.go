@@ -41,7 +41,7 @@ var rules = []Rule{
 		Why: "HTTP over the ports, whatever store is behind them; the canvas file's bytes are wire's, a guest's token is a token"},
 	{From: "edge/token", May: []string{"core"},
 		Why: "a token names a user"},
-	{From: "edge/web/...",
+	{From: "edge/web/...", Tests: []string{"wire", "tools/trace"},
 		Why: "the page is a stranger that speaks the protocol"},
 	{From: "edge/metrics", Why: "everybody counts, so it knows nobody"},
 	{From: "edge", May: []string{"core", "wire", "persist/...", "edge/...", "tools/trace"}, Tests: []string{"core/coretest"},
