@@ -156,7 +156,8 @@ func TestAKilledServerCostsNobodyAPixel(t *testing.T) {
 	}
 }
 
-// metric returns the sum of a counter, as text; it fails when there is none.
+// metric returns a counter, or the sum of all with that name, as text; it fails
+// when there is none.
 func (s *server) metric(name string) string {
 	s.t.Helper()
 	answer, err := http.Get(s.url + "/metrics")
@@ -169,7 +170,7 @@ func (s *server) metric(name string) string {
 		s.t.Fatal(err)
 	}
 	sum, found := 0.0, false
-	for _, m := range regexp.MustCompile(`(?m)^`+name+`(?:\{[^}]*\})? (\S+)$`).FindAllStringSubmatch(string(text), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^`+regexp.QuoteMeta(name)+`(?:\{[^}]*\})? (\S+)$`).FindAllStringSubmatch(string(text), -1) {
 		var v float64
 		if _, err := fmt.Sscan(m[1], &v); err != nil {
 			s.t.Fatal(err)
@@ -205,6 +206,58 @@ func TestARefusedPixelIsTakenBackWithTheReason(t *testing.T) {
 	a.untilDrawn(60, 60, red)
 	a.until("pixelwall.state().available === 0 && pixelwall.state().hopes === 0")
 	sameCanvas(a, b)
+}
+
+func TestAReloadSendsAgainWhatWasNotAnswered(t *testing.T) {
+	s := startEdge(t, "--cooldown", "30s")
+	g := newGate(t, s.url)
+	p := openPage(t, g.url+"/?debug#60,60,20", desktop)
+	p.untilLive()
+	g.hold()
+	p.key("6")
+	p.click(p.cell(61, 60))
+	for s.metric(`pixelwall_session_placements_total{result="placed"}`) != "1" {
+		if t.Context().Err() != nil {
+			t.Fatal("the placement does not arrive")
+		}
+	}
+	p.do(chromedp.Reload())
+	p.untilLive()
+	p.until("pixelwall.report().then((r) => r.unanswered === 0)")
+	p.until("pixelwall.state().hopes === 0")
+	p.untilDrawn(61, 60, red)
+	for result, want := range map[string]string{"placed": "1", "repeated": "1", "cooldown": "0"} {
+		if got := s.metric(`pixelwall_session_placements_total{result="` + result + `"}`); got != want {
+			t.Errorf("%s placements were %s, want %s", got, result, want)
+		}
+	}
+}
+
+func TestAShardThatWasAwayTooLongIsFetchedAnew(t *testing.T) {
+	s := startEdge(t, "--cooldown", "0", "--ring-bytes", "1")
+	p := openPage(t, s.url+"/?debug#256,256,32", desktop)
+	painter := openPage(t, s.url+"/?debug#800,800,20", desktop)
+	p.untilLive()
+	painter.untilLive()
+	p.until("pixelwall.report().then((r) => r.shards.length === 4)")
+	painter.key("6")
+	for x := range 4 {
+		painter.click(painter.cell(800+x, 800))
+		painter.until("pixelwall.state().hopes === 0")
+	}
+	p.do(chromedp.Evaluate[chromedp.Void]("void (location.hash = '#800,800,32')"))
+	for x := range 4 {
+		p.untilDrawn(800+x, 800, red)
+	}
+	p.until("pixelwall.report().then((r) => r.shards.find((s) => s.shard === 3).watched)")
+	if got := s.metric(`pixelwall_canvas_requests_total{kind="shard"}`); got == "0" {
+		t.Error("no shard was fetched")
+	}
+	painter.click(painter.cell(805, 801))
+	p.untilDrawn(805, 801, red)
+	painter.until("pixelwall.state().hopes === 0")
+	const third = "pixelwall.report().then((r) => JSON.stringify(r.shards.find((s) => s.shard === 3)))"
+	p.until(fmt.Sprintf("%s.then((own) => own === %q)", third, eval[string](painter, third)))
 }
 
 func TestFingers(t *testing.T) {

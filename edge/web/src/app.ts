@@ -99,6 +99,9 @@ export class App {
       case "settled": return this.painter.settled(m.number);
       case "refused": return this.painter.refused(m);
       case "build": this.newBuild = true; break;
+      case "fault":
+        toast("Something went wrong in this page. Reload it if it stands still.", "bad", 15_000);
+        throw new Error(m.text);
     }
     this.refresh();
   }

@@ -58,6 +58,7 @@ export type FromWorker =
   | { kind: "settled"; number: number } // the reference canvas holds it, or something later
   | { kind: "refused"; number: number; code: number; message: string; allowance: Allowance | null }
   | { kind: "build" } // the server runs another build than at the start
+  | { kind: "fault"; text: string } // the worker met a mistake of its own
   | { kind: "report"; id: number; report: Report }
   | { kind: "parsed"; id: number; message: unknown; fault: string | null }
   | { kind: "decoded"; id: number; changes: Uint32Array; fault: string | null; millis: number[] };

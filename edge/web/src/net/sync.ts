@@ -192,11 +192,15 @@ export class Sync {
     return this.desired().filter((shard) => !this.reference?.copies.has(shard));
   }
 
+  private complete(): boolean {
+    return this.reference !== null && this.missing().length === 0;
+  }
+
   private async fill(): Promise<void> {
-    if (this.filling) return;
+    if (this.filling || this.complete()) return;
     this.filling = true;
     try {
-      for (let tries = 0; !this.reference || this.missing().length > 0; tries++) {
+      for (let tries = 0; !this.complete(); tries++) {
         // The first fetch is at once; one that follows a copy that went bad is
         // not, or a fault on either side would become a storm of requests.
         const worst = Math.max(0, ...this.missing().map((shard) => (this.spoiled.get(shard) ?? 0) - 1));

@@ -11,11 +11,15 @@ import type { FromWorker, ToWorker } from "./link";
 // The part of a worker's global scope that is used; lib.dom describes a page's.
 interface Scope {
   onmessage: ((e: MessageEvent<ToWorker>) => void) | null;
+  onunhandledrejection: ((e: PromiseRejectionEvent) => void) | null;
   postMessage(message: FromWorker, transfer: Transferable[]): void;
 }
 
 const scope = globalThis as unknown as Scope;
 const post = (message: FromWorker, transfer: Transferable[] = []) => scope.postMessage(message, transfer);
+
+// Nobody hears a promise that a worker broke, so the page is told.
+scope.onunhandledrejection = (e) => post({ kind: "fault", text: String((e.reason as Error)?.stack ?? e.reason) });
 
 let client: Client | null = null;
 

@@ -1,0 +1,153 @@
+import { fullJitter, spread } from "../src/net/backoff";
+import type { FromWorker, Place } from "../src/net/link";
+import { Outbox } from "../src/net/outbox";
+import { Sync } from "../src/net/sync";
+import { parse } from "../src/wire/messages";
+import { noticeFor } from "../src/ui/banner";
+import { formatLink, parseLink } from "../src/camera/link";
+import { equal, test } from "./harness";
+
+const place = (number: number): Place => ({ number, x: 0, y: 0, color: 0 });
+const placed = (number: number, seq: number) => ({ kind: "placed" as const, number, shard: 2, seq, timeMS: 0, allowance: { available: 0, max: 1, nextMS: 0 } });
+
+test("waits lie between nothing and a bound that doubles up to 30 s", () => {
+  equal([0, 1, 2, 5, 6, 50].map((tries) => fullJitter(tries, () => 1)), [500, 1000, 2000, 16_000, 30_000, 30_000]);
+  equal(fullJitter(9, () => 0), 0);
+  equal([0, 0.5, 1].map((r) => spread(1000, 3000, () => r)), [1000, 2000, 3000]);
+});
+
+test("what was not answered is sent again in order after a reconnect", () => {
+  const sent: number[] = [];
+  const box = new Outbox([], (p) => sent.push(p.number));
+  for (const n of [1, 2, 3]) box.add(place(n), true);
+  box.placed(placed(2, 7));
+  box.add(place(4), false);
+  sent.length = 0;
+  box.reopen();
+  equal(sent, [1, 3, 4]);
+});
+
+test("no more than 64 are under way at once", () => {
+  const sent: number[] = [];
+  const box = new Outbox(Array.from({ length: 100 }, (_, i) => place(i + 1)), (p) => sent.push(p.number));
+  box.reopen();
+  equal(sent.length, 64);
+  box.refused(10);
+  equal(sent.at(-1), 65);
+});
+
+test("a placement settles when the copy has reached its seq", () => {
+  const box = new Outbox([place(1), place(2)], () => {});
+  box.placed(placed(1, 7));
+  box.placed(placed(2, 9));
+  equal([box.settle(2, 6), box.settle(3, 99), box.settle(2, 8), box.shards(), box.settle(2, 9)], [[], [], [1], [2], [2]]);
+});
+
+test("an answer to an unknown number is not settled", () => {
+  const box = new Outbox([], () => {});
+  box.placed(placed(5, 1));
+  equal(box.settle(2, 99), []);
+});
+
+/** A canvas of 3 × 1 whose one shard shows the given pixels at seq. */
+function canvasFile(seq: number, packed: string): Uint8Array<ArrayBuffer> {
+  const text = `505743310100000000000000030001000401` + `00${seq.toString(16).padStart(2, "0")}00000000000000` + "0000000000000000" + packed;
+  return Uint8Array.from(text.match(/../g) ?? [], (h) => parseInt(h, 16));
+}
+
+const config = { version: 1, width: 3, height: 1, bits: 4 as const, blank: 0, cooldownMS: 0, max: 1, tickMS: 1000, readOnly: false, colors: [] };
+
+/** A sync whose canvas is served from memory, with what it says and tells. */
+async function synced(file: () => Uint8Array<ArrayBuffer>) {
+  const sent: Uint8Array[] = [];
+  const told: FromWorker[] = [];
+  const real = globalThis.fetch;
+  globalThis.fetch = () => Promise.resolve(new Response(file()));
+  let changed: () => void = () => {};
+  const until = async (done: () => boolean) => {
+    while (!done()) await new Promise<void>((resolve) => (changed = resolve));
+  };
+  const sync = new Sync("http://test.invalid/canvas", {
+    send: (m) => {
+      sent.push(m);
+      changed();
+    },
+    post: (m) => {
+      told.push(m);
+      changed();
+    },
+    reached: () => {},
+    owed: () => [],
+    sleep: () => Promise.resolve(),
+  });
+  sync.join(1n, config);
+  await until(() => sent.length === 1);
+  return { sync, sent, told, until, restore: () => (globalThis.fetch = real) };
+}
+
+const lastWatch = (sent: Uint8Array[]) => Array.from(sent.at(-1) ?? []).slice(9);
+
+test("joining fetches the canvas and watches from its seq", async () => {
+  const s = await synced(() => canvasFile(5, "1230"));
+  s.restore();
+  equal(lastWatch(s.sent), [0, 1, 0, 6]);
+});
+
+test("a check that differs fetches the shard anew and says so", async () => {
+  let seq = 5;
+  const s = await synced(() => canvasFile(seq, "1230"));
+  s.sync.catchUp({ kind: "catchup", shard: 0, from: 5, to: 5, timeTenths: 0, param: 0, payload: new Uint8Array(0) });
+  s.sync.check(0, 5, s.sync.reference?.crc(0) ?? 0);
+  s.sync.check(0, 4, 1);
+  equal(s.sent.length, 1, "messages after good checks");
+  seq = 9;
+  s.sync.check(0, 5, 1);
+  await s.until(() => s.sent.length === 2);
+  s.restore();
+  equal(lastWatch(s.sent), [1, 1, 0, 10], "reason, count, shard, position");
+});
+
+test("a resync fetches the shard and watches from the new seq", async () => {
+  let seq = 5;
+  const s = await synced(() => canvasFile(seq, "1230"));
+  seq = 20;
+  s.sync.resync(1, [0]);
+  await s.until(() => lastWatch(s.sent)[3] === 21);
+  s.restore();
+  equal(s.told.filter((m) => m.kind === "shard").length, 2);
+});
+
+test("a hidden page watches nothing, and goes on from its seq", async () => {
+  const s = await synced(() => canvasFile(5, "1230"));
+  s.sync.hide(true);
+  equal(lastWatch(s.sent), [0, 0]);
+  s.sync.hide(false);
+  s.restore();
+  equal(lastWatch(s.sent), [0, 1, 0, 6]);
+});
+
+test("a message of an unknown type is skipped", () => {
+  equal(parse(Uint8Array.of(0x7f, 1, 2, 3)), null);
+});
+
+test("trailing bytes of a known message are ignored", () => {
+  equal(parse(Uint8Array.of(0x47, 5, 9, 9)), { kind: "presence", online: 5 });
+});
+
+test("a link is read and written", () => {
+  equal(parseLink("#120,44,16"), { x: 120, y: 44, scale: 16 });
+  equal(parseLink("#120,44,0.35"), { x: 120, y: 44, scale: 0.35 });
+  equal(parseLink("#120,44"), { x: 120, y: 44, scale: null });
+  for (const bad of ["", "#", "#1", "#a,b", "#1,2,x", "#-1,2,3", "#1,2,3,4", "#99999,1,1"]) equal(parseLink(bad), null, bad);
+  equal(formatLink(120.7, 44.2, 16.007), "#120,44,16.01");
+});
+
+const facts = { state: { kind: "live" } as const, readOnly: false, newBuild: false, signedIn: true, nowMS: 0 };
+
+test("the banner tells the gravest thing, and nothing when all is well", () => {
+  equal(noticeFor(facts), null);
+  equal(noticeFor({ ...facts, newBuild: true })?.button, "reload");
+  equal(noticeFor({ ...facts, newBuild: true, readOnly: true })?.text.startsWith("Read-only"), true);
+  equal(noticeFor({ ...facts, state: { kind: "waiting", retryAtMS: 2500 } })?.text, "Connection lost. Trying again in 3 s");
+  equal(noticeFor({ ...facts, state: { kind: "polling" }, readOnly: true })?.text.includes("WebSocket"), true);
+});
