@@ -32,7 +32,7 @@ import (
 // What is inverted sorts newest first.
 type index struct {
 	store   *Store
-	db      atomic.Pointer[pebble.DB] // nil until it is open
+	db      atomic.Pointer[pebble.DB]  // nil until it is open
 	applied atomic.Pointer[core.Heads] // what db holds
 	waiting atomic.Bool                // for room on the disk
 	logger  *slog.Logger
