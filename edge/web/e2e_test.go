@@ -233,28 +233,52 @@ func TestAReloadSendsAgainWhatWasNotAnswered(t *testing.T) {
 	}
 }
 
+// paintMany is a small client in the page's language: it paints so many pixels
+// of shard 3, one after the other, and ends when all are placed.
+const paintMany = `new Promise((resolve) => {
+	const many = %d;
+	const varint = (v) => v < 128 ? [v] : [v %% 128 | 128, ...varint(Math.floor(v / 128))];
+	const text = (s) => [...varint(s.length), ...new TextEncoder().encode(s)];
+	const { token } = JSON.parse(localStorage.getItem("pixelwall-session"));
+	const ws = new WebSocket(location.origin.replace("http", "ws") + "/ws", "pixelwall.v1");
+	let number = 0, placed = 0;
+	const place = () => {
+		if (number === many) return;
+		const [x, y] = [520 + number %% 400, 520 + Math.floor(number / 400)];
+		ws.send(Uint8Array.from([3, ...varint(++number), ...varint(x), ...varint(y), 5]));
+	};
+	ws.binaryType = "arraybuffer";
+	ws.onopen = () => {
+		ws.send(Uint8Array.from([1, 1, 9, 9, 9, 9, 9, 9, 9, 9, 0, ...text(token)]));
+		for (let i = 0; i < 60; i++) place();
+	};
+	ws.onmessage = ({ data }) => {
+		if (new Uint8Array(data)[0] !== 0x42) return;
+		place();
+		if (++placed === many) resolve(true);
+	};
+})`
+
 func TestAShardThatWasAwayTooLongIsFetchedAnew(t *testing.T) {
-	s := startEdge(t, "--cooldown", "0", "--ring-bytes", "1")
+	s := startEdge(t, "--cooldown", "0", "--ring-bytes", "1", "--messages-per-sec", "1e6", "--message-burst", "100000")
 	p := openPage(t, s.url+"/?debug#256,256,32", desktop)
 	painter := openPage(t, s.url+"/?debug#800,800,20", desktop)
 	p.untilLive()
 	painter.untilLive()
 	p.until("pixelwall.report().then((r) => r.shards.length === 4)")
-	painter.key("6")
-	for x := range 4 {
-		painter.click(painter.cell(800+x, 800))
-		painter.until("pixelwall.state().hopes === 0")
-	}
-	p.do(chromedp.Evaluate[chromedp.Void]("void (location.hash = '#800,800,32')"))
-	for x := range 4 {
-		p.untilDrawn(800+x, 800, red)
-	}
-	p.until("pixelwall.report().then((r) => r.shards.find((s) => s.shard === 3).watched)")
+	// The server keeps blocks of 4096 events whatever it is told.
+	const many = 2*4096 + 100
+	eval[bool](painter, fmt.Sprintf(paintMany, many))
+	painter.until(fmt.Sprintf("pixelwall.report().then((r) => r.shards.find((s) => s.shard === 3).seq === %d)", many))
+
+	p.do(chromedp.Evaluate[chromedp.Void]("void (location.hash = '#540,530,32')"))
+	p.until("pixelwall.report().then((r) => r.shards.find((s) => s.shard === 3)?.watched)")
+	p.untilDrawn(530, 530, red)
 	if got := s.metric(`pixelwall_canvas_requests_total{kind="shard"}`); got == "0" {
 		t.Error("no shard was fetched")
 	}
+	painter.key("9")
 	painter.click(painter.cell(805, 801))
-	p.untilDrawn(805, 801, red)
 	painter.until("pixelwall.state().hopes === 0")
 	const third = "pixelwall.report().then((r) => JSON.stringify(r.shards.find((s) => s.shard === 3)))"
 	p.until(fmt.Sprintf("%s.then((own) => own === %q)", third, eval[string](painter, third)))
