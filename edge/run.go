@@ -193,8 +193,8 @@ func (e *edge) build(ctx context.Context) (err error) {
 	e.session = session.New(session.Options{
 		Hub: e.hub, Sequencer: e.store, Cooldowns: e.store.Cooldowns(), Verify: e.verify,
 		ReadOnly: func() bool { return e.store.State().Mode != embedded.OK },
-		Online:   func() int { return e.gateway.Load().Conns() },
-		Gateway:  e.gateway.Load, NowMS: nowMS, CanvasID: e.store.CanvasID(), CanvasURL: path, Build: version(), Logger: e.log,
+		Online:   e.online,
+		NowMS:    nowMS, CanvasID: e.store.CanvasID(), CanvasURL: path, Build: version(), Logger: e.log,
 	})
 	return e.buildAPI()
 }
@@ -212,7 +212,12 @@ func (e *edge) buildAPI() (err error) {
 		AllowOrigin: func(host, origin string) bool { return gateway.OriginAllowed(host, origin, e.s.Origin) },
 		Configure:   e.store.Configure,
 		Upgrade: func(nc net.Conn, head []byte) {
-			if err := e.gateway.Load().Adopt(nc, head); err != nil {
+			g := e.gateway.Load()
+			if g == nil {
+				nc.Close() // a moment before the start is complete
+				return
+			}
+			if err := g.Adopt(nc, head); err != nil {
 				e.log.Debug("an upgrade on an HTTP connection failed", "err", err)
 			}
 		},
@@ -284,6 +289,15 @@ func (e *edge) ringFrom(ctx context.Context) (core.Heads, error) {
 	return heads, nil
 }
 
+// online returns how many clients are connected. The first ones come before the
+// gateway's start has returned.
+func (e *edge) online() int {
+	if g := e.gateway.Load(); g != nil {
+		return g.Conns()
+	}
+	return 0
+}
+
 // verify tells the session who a token names.
 func (e *edge) verify(text string) (session.User, error) {
 	claim, err := e.keys.Verify(text, time.Now())
@@ -336,10 +350,7 @@ func (e *edge) listen() error {
 // health is what /api/v1/health and /readyz tell.
 func (e *edge) health() api.Health {
 	state := e.store.State()
-	h := api.Health{Status: api.StatusOK, Dependencies: map[string]string{"store": state.Mode.String()}, Reason: state.Reason}
-	if g := e.gateway.Load(); g != nil {
-		h.Connections = g.Conns()
-	}
+	h := api.Health{Status: api.StatusOK, Connections: e.online(), Dependencies: map[string]string{"store": state.Mode.String()}, Reason: state.Reason}
 	switch {
 	case e.draining.Load():
 		h.Status, h.Reason = api.StatusDraining, "this server goes away"

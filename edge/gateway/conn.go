@@ -82,6 +82,9 @@ type Conn struct {
 // there are any. It does not change after Open.
 func (c *Conn) RemoteAddr() netip.Addr { return c.remote }
 
+// Gateway returns whose connection c is. It may be called from anywhere.
+func (c *Conn) Gateway() *Gateway { return c.loop.g }
+
 // Loop returns the number of c's event loop, for Gateway.PostLoop. It may be
 // called from anywhere.
 func (c *Conn) Loop() int { return c.loop.id }

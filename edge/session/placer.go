@@ -130,7 +130,7 @@ func (p *placer) place(ctx context.Context, askers []*client, asked []core.Place
 			outcomes[i].Err = &core.Error{Code: core.CodeUnavailable, Msg: "the store failed; send it again", RetryAfter: time.Second}
 		}
 	}
-	g := p.srv.opt.Gateway()
+	g := askers[0].conn.Gateway()
 	if p.replies == nil {
 		p.replies = make([]loopReplies, g.Loops())
 	}

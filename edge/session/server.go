@@ -29,7 +29,6 @@ type Options struct {
 	Verify    func(token string) (User, error) // *core.Error; must not wait
 	ReadOnly  func() bool                      // the store takes no placements just now; must not wait
 	Online    func() int                       // connected clients
-	Gateway   func() *gateway.Gateway          // valid once connections come
 	NowMS     func() int64
 	CanvasID  uint64
 	CanvasURL string
