@@ -233,6 +233,25 @@ func TestAReloadSendsAgainWhatWasNotAnswered(t *testing.T) {
 	}
 }
 
+func TestATokenThatIsRefusedMakesANewGuest(t *testing.T) {
+	s := startEdge(t, "--cooldown", "0")
+	p := openPage(t, s.url+"/?debug#60,60,20", desktop)
+	p.untilLive()
+	name := eval[string](p, "document.getElementById('name').textContent")
+	eval[bool](p, "(localStorage.setItem('pixelwall-session', JSON.stringify({token: 'forged', name: 'x', expires: Date.now() + 1e9})), true)")
+	p.do(chromedp.Reload())
+	p.untilLive()
+	p.until("!document.getElementById('name').hidden")
+	if got := eval[string](p, "document.getElementById('name').textContent"); got == name || got == "" {
+		t.Errorf("the new guest is %q, the one before was %q", got, name)
+	}
+	p.key("6")
+	p.click(p.cell(60, 61))
+	p.until("pixelwall.report().then((r) => r.unanswered === 0)")
+	p.until("pixelwall.state().hopes === 0")
+	p.untilDrawn(60, 61, red)
+}
+
 // paintMany is a small client in the page's language: it paints so many pixels
 // of shard 3, one after the other, and ends when all are placed.
 const paintMany = `new Promise((resolve) => {
@@ -490,12 +509,31 @@ func TestDarkMode(t *testing.T) {
 	}
 }
 
-func TestThePaletteGrowsWhileConnected(t *testing.T) {
+func TestPaletteAndCanvasGrowWhileConnected(t *testing.T) {
 	admin := freeAddress(t)
 	s := startEdge(t, "--palette", "place2022", "--admin-listen", admin)
 	p := openPage(t, s.url+"/?debug", desktop)
 	p.untilLive()
-	body := `{"append_colors":[{"name":"sand","hex":"#c2b280"},{"name":"mint","hex":"#98ff98"}]}`
+	patch(t, admin, `{"append_colors":[{"name":"sand","hex":"#c2b280"},{"name":"mint","hex":"#98ff98"}]}`)
+	p.until("pixelwall.state().colors === 34 && document.querySelectorAll('.swatch').length === 34")
+	p.key("3")
+	p.key("4")
+	p.until("document.querySelector('#facts strong').textContent === 'mint'")
+
+	// So does the canvas.
+	patch(t, admin, `{"width": 1200}`)
+	p.until("pixelwall.state().size.width === 1200")
+	p.do(chromedp.Evaluate[chromedp.Void]("void (location.hash = '#1100,100,20')"))
+	p.until("pixelwall.report().then((r) => r.shards.some((s) => s.shard === 4 && s.watched))")
+	p.click(p.cell(1100, 101))
+	p.until("pixelwall.report().then((r) => r.unanswered === 0)")
+	p.until("pixelwall.state().hopes === 0")
+	p.untilDrawn(1100, 101, "#98ff98")
+}
+
+// patch changes the configuration of a running edge.
+func patch(t *testing.T, admin, body string) {
+	t.Helper()
 	request, err := http.NewRequest(http.MethodPatch, "http://"+admin+"/admin/v1/config", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
@@ -509,10 +547,6 @@ func TestThePaletteGrowsWhileConnected(t *testing.T) {
 	if text, _ := io.ReadAll(answer.Body); answer.StatusCode != http.StatusOK {
 		t.Fatalf("%d: %s", answer.StatusCode, text)
 	}
-	p.until("pixelwall.state().colors === 34 && document.querySelectorAll('.swatch').length === 34")
-	p.key("3")
-	p.key("4")
-	p.until("document.querySelector('#facts strong').textContent === 'mint'")
 }
 
 // freeAddress is a loopback address that nobody listens on just now.

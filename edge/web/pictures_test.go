@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // TestPictures takes pictures of the page for people to look at and for the
@@ -53,6 +54,52 @@ func TestPictures(t *testing.T) {
 			p.shoot(filepath.Join(dir, fmt.Sprintf("%s-%s.png", palette, shot.name)))
 		}
 	}
+}
+
+// TestPicturesOfMoments takes pictures of what is seen seldom.
+func TestPicturesOfMoments(t *testing.T) {
+	dir := os.Getenv("PICTURES")
+	if dir == "" {
+		t.Skip("PICTURES names no folder")
+	}
+	for _, colors := range []int{2, 40, 256} {
+		s := startEdge(t, "--palette", paletteFile(t, colors))
+		for name, l := range map[string]look{"desktop": desktop, "phone": phone} {
+			p := openPage(t, s.url+"/?debug", l)
+			p.untilLive()
+			p.shoot(filepath.Join(dir, fmt.Sprintf("%d-colours-%s.png", colors, name)))
+		}
+	}
+	s := startEdge(t)
+	for name, l := range map[string]look{"desktop": desktop, "phone": phone} {
+		p := openPage(t, s.url+"/?debug", l)
+		p.untilLive()
+		p.click(p.at("#help-open"))
+		p.shoot(filepath.Join(dir, "help-"+name+".png"))
+		p.key(kb.Escape)
+		p.click(p.at("#paint"))
+		s.kill()
+		p.until("!document.getElementById('banner').hidden")
+		p.shoot(filepath.Join(dir, "lost-"+name+".png"))
+		s.restart()
+	}
+	blocked := openPage(t, blockingProxy(t, s.url)+"/?debug", desktop)
+	blocked.until("document.documentElement.dataset.link === 'polling'")
+	blocked.shoot(filepath.Join(dir, "blocked-desktop.png"))
+}
+
+func paletteFile(t *testing.T, colors int) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "palette")
+	text := ""
+	for i := range colors {
+		hue, light := i%16, 40+i/16*180/max(1, colors/16)
+		text += fmt.Sprintf("shade %d #%02x%02x%02x\n", i+1, (hue*16+light)%256, (255-hue*16+light/2)%256, light%256)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func (p *page) shoot(path string) {

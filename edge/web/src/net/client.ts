@@ -5,7 +5,7 @@ import { WireError } from "../wire/errors";
 import { parse, type Allowance, type Init, type Message } from "../wire/messages";
 import { canRange, hello, ping, place } from "../wire/requests";
 import { fullJitter, spread } from "./backoff";
-import { answers, fetchInfo, openSession } from "./http";
+import { answers, fetchInfo, openSession, StatusError } from "./http";
 import type { FromWorker, LinkState, Place, Report, Session } from "./link";
 import { Outbox } from "./outbox";
 import { Socket, type Ending } from "./socket";
@@ -19,6 +19,7 @@ const blockedAfter = 2; // connects in a row that never opened while HTTP worked
 const pollMinMS = 5_000;
 const pollMaxMS = 10_000;
 const hideAfterMS = 60_000;
+const signInEveryMS = 30_000;
 
 const closeOutdated = 4002;
 const closeToken = 4003;
@@ -41,6 +42,7 @@ export class Client {
   private build = "";
   private heardAt = 0;
   private pingedAt = 0;
+  private askedSessionAt = 0;
   private bestRoundTripMS = Infinity;
   private hideTimer = 0;
   private wakeUp: () => void = () => {};
@@ -73,7 +75,7 @@ export class Client {
       const welcomed = this.ready;
       this.hangUp();
       if (ending.code === closeOutdated) return this.enter({ kind: "outdated" });
-      if (ending.code === closeToken) this.session = null;
+      if (ending.code === closeToken) this.session = this.session && { ...this.session, expires: 0 };
       tries = welcomed && Date.now() - from > livedMS ? 0 : tries + 1;
       unopened = ending.opened ? 0 : unopened + 1;
       let waitMS = fullJitter(Math.max(0, tries - 1), Math.random);
@@ -137,17 +139,28 @@ export class Client {
     }
   }
 
+  /** Sees to a session that lasts; the same user's, wherever the server takes the old token. */
   private async ensureSession(): Promise<void> {
     if (this.session && this.session.expires - Date.now() > renewBeforeMS) return;
-    for (const old of this.session ? [this.session.token, null] : [null]) {
-      try {
-        this.session = await openSession(this.start.origin, old);
-        this.post({ kind: "session", session: this.session });
-        return;
-      } catch {
-        // Without a session the page watches; the next connection asks again.
-      }
+    this.askedSessionAt = Date.now();
+    const { origin } = this.start;
+    const old = this.session?.token ?? null;
+    try {
+      this.session = await openSession(origin, old).catch((err: unknown) => {
+        // Only a token that is refused is given up, and the name with it.
+        if (old === null || !(err instanceof StatusError) || err.status >= 500 || err.status === 429) throw err;
+        return openSession(origin, null);
+      });
+      this.post({ kind: "session", session: this.session });
+    } catch {
+      // Without a session the page watches; the heartbeat asks again.
     }
+  }
+
+  /** A watcher becomes a painter as soon as there is a session to be had. */
+  private async signIn(): Promise<void> {
+    await this.ensureSession();
+    if (this.session && this.ready) this.socket?.close();
   }
 
   private connect(): Promise<Ending> {
@@ -200,6 +213,7 @@ export class Client {
     const now = Date.now();
     if (now - this.heardAt > silenceMaxMS) this.socket.close();
     else if (this.ready && now - this.pingedAt > pingEveryMS) this.ping();
+    if (this.ready && !this.session && now - this.askedSessionAt > signInEveryMS) void this.signIn();
   }
 
   private ping(): void {

@@ -24,9 +24,16 @@ interface InfoBody {
   canvas_url: string;
 }
 
+/** An answer that says no. */
+export class StatusError extends Error {
+  constructor(readonly status: number, url: string) {
+    super(`${url}: ${status}`);
+  }
+}
+
 async function get(url: string, init: RequestInit = {}): Promise<Response> {
   const answer = await fetch(url, { ...init, signal: AbortSignal.timeout(patienceMS) });
-  if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
+  if (!answer.ok) throw new StatusError(answer.status, url);
   return answer;
 }
 
