@@ -119,48 +119,7 @@ func logOrder(t T, open func(T, Setup) *Store) {
 			}
 		}
 	})
-	t.Run("a reader that waits sees what is placed later", func(t T) {
-		s := setup()
-		st := open(t, s)
-		ctx, cancel := context.WithTimeout(t.Context(), t.Patience())
-		defer cancel()
-		ps := newPage(1).taps(30)
-		var seen []*core.Record
-		placed := make(chan []core.Outcome, 1)
-		turns := make(chan struct{}, len(ps)+8)
-		turns <- struct{}{}
-		go func() { // places the next one when the reader has seen the last
-			var all []core.Outcome
-			for i := range ps {
-				select {
-				case <-turns:
-				case <-ctx.Done():
-				}
-				o := make([]core.Outcome, 1)
-				if st.Sequencer.Place(ctx, ps[i:i+1], o) != nil {
-					return // and Tail runs out of patience
-				}
-				all = append(all, o...)
-			}
-			placed <- all
-		}()
-		n := 0
-		err := st.Log.Tail(ctx, core.Heads{}, func(r *core.Record) error {
-			seen = append(seen, cloneRecord(r))
-			for range r.Events {
-				n++
-				turns <- struct{}{}
-			}
-			if n == len(ps) {
-				return errEnough
-			}
-			return nil
-		})
-		if !errors.Is(err, errEnough) {
-			t.Fatalf("Tail ended with %v after %d of %d events", err, n, len(ps))
-		}
-		stands(t, events(t, s, seen), ps, <-placed)
-	})
+	t.Run("a reader that waits sees what is placed later", func(t T) { liveReader(t, open) })
 }
 
 func logReaders(t T, open func(T, Setup) *Store) {
@@ -186,58 +145,7 @@ func logReaders(t T, open func(T, Setup) *Store) {
 		}
 		stands(t, events(t, s, readAll(t, st)), ps, out)
 	})
-	t.Run("a reader that stands still holds up neither writers nor readers, and misses nothing", func(t T) {
-		s := setup()
-		st := open(t, s)
-		ctx, cancel := context.WithTimeout(t.Context(), t.Patience())
-		defer cancel()
-		goOn, stuck, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
-		ps := newPage(1).taps(200)
-		var slow []*core.Record
-		n := 0
-		go func() {
-			done <- st.Log.Tail(ctx, core.Heads{}, func(r *core.Record) error {
-				if slow == nil {
-					close(stuck)
-					<-goOn
-				}
-				slow = append(slow, cloneRecord(r))
-				if n += len(r.Events); n == len(ps) {
-					return errEnough
-				}
-				return nil
-			})
-		}()
-		out := make([]core.Outcome, len(ps))
-		quick := make(chan []*core.Record, 1)
-		go func() {
-			defer close(quick)
-			if err := st.Sequencer.Place(ctx, ps[:1], out[:1]); err != nil {
-				return
-			}
-			<-stuck
-			for i := 1; i < len(ps); i++ {
-				if err := st.Sequencer.Place(ctx, ps[i:i+1], out[i:i+1]); err != nil {
-					return
-				}
-			}
-			quick <- drain(ctx, st, len(ps))
-		}()
-		var records []*core.Record
-		select {
-		case records = <-quick:
-		case <-ctx.Done():
-		}
-		close(goOn)
-		if records == nil {
-			t.Fatalf("a reader that stands still holds up the others")
-		}
-		stands(t, events(t, s, records), ps, out)
-		if err := <-done; !errors.Is(err, errEnough) {
-			t.Fatalf("the slow reader ended with %v after %d events", err, n)
-		}
-		stands(t, events(t, s, slow), ps, out)
-	})
+	t.Run("a reader that stands still holds up neither writers nor readers, and misses nothing", func(t T) { stuckReader(t, open) })
 }
 
 // tail reads from the beginning for as long as patience lasts.
@@ -303,4 +211,100 @@ func logEnds(t T, open func(T, Setup) *Store) {
 			t.Fatalf("Tail goes on after its context has ended")
 		}
 	})
+}
+
+func liveReader(t T, open func(T, Setup) *Store) {
+	s := setup()
+	st := open(t, s)
+	ctx, cancel := context.WithTimeout(t.Context(), t.Patience())
+	defer cancel()
+	ps := newPage(1).taps(30)
+	var seen []*core.Record
+	placed := make(chan []core.Outcome, 1)
+	turns := make(chan struct{}, len(ps)+8)
+	turns <- struct{}{}
+	go func() { // places the next one when the reader has seen the last
+		var all []core.Outcome
+		for i := range ps {
+			select {
+			case <-turns:
+			case <-ctx.Done():
+			}
+			o := make([]core.Outcome, 1)
+			if st.Sequencer.Place(ctx, ps[i:i+1], o) != nil {
+				return // and Tail runs out of patience
+			}
+			all = append(all, o...)
+		}
+		placed <- all
+	}()
+	n := 0
+	err := st.Log.Tail(ctx, core.Heads{}, func(r *core.Record) error {
+		seen = append(seen, cloneRecord(r))
+		for range r.Events {
+			n++
+			turns <- struct{}{}
+		}
+		if n == len(ps) {
+			return errEnough
+		}
+		return nil
+	})
+	if !errors.Is(err, errEnough) {
+		t.Fatalf("Tail ended with %v after %d of %d events", err, n, len(ps))
+	}
+	stands(t, events(t, s, seen), ps, <-placed)
+}
+
+func stuckReader(t T, open func(T, Setup) *Store) {
+	s := setup()
+	st := open(t, s)
+	ctx, cancel := context.WithTimeout(t.Context(), t.Patience())
+	defer cancel()
+	goOn, stuck, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	ps := newPage(1).taps(200)
+	var slow []*core.Record
+	n := 0
+	go func() {
+		done <- st.Log.Tail(ctx, core.Heads{}, func(r *core.Record) error {
+			if slow == nil {
+				close(stuck)
+				<-goOn
+			}
+			slow = append(slow, cloneRecord(r))
+			if n += len(r.Events); n == len(ps) {
+				return errEnough
+			}
+			return nil
+		})
+	}()
+	out := make([]core.Outcome, len(ps))
+	quick := make(chan []*core.Record, 1)
+	go func() {
+		defer close(quick)
+		if err := st.Sequencer.Place(ctx, ps[:1], out[:1]); err != nil {
+			return
+		}
+		<-stuck
+		for i := 1; i < len(ps); i++ {
+			if err := st.Sequencer.Place(ctx, ps[i:i+1], out[i:i+1]); err != nil {
+				return
+			}
+		}
+		quick <- drain(ctx, st, len(ps))
+	}()
+	var records []*core.Record
+	select {
+	case records = <-quick:
+	case <-ctx.Done():
+	}
+	close(goOn)
+	if records == nil {
+		t.Fatalf("a reader that stands still holds up the others")
+	}
+	stands(t, events(t, s, records), ps, out)
+	if err := <-done; !errors.Is(err, errEnough) {
+		t.Fatalf("the slow reader ended with %v after %d events", err, n)
+	}
+	stands(t, events(t, s, slow), ps, out)
 }

@@ -128,12 +128,6 @@ func sequencerResend(t T, open func(T, Setup) *Store) {
 				o.Shard, o.Seq, o.TimeMS, o.Repeated, first.Shard, first.Seq, first.TimeMS)
 		}
 	}
-	once := func(t T, s Setup, st *Store, r core.Request) {
-		t.Helper()
-		if n := count(events(t, s, readAll(t, st)), r); n != 1 {
-			t.Errorf("the request is stored %d times", n)
-		}
-	}
 	t.Run("a request sent again has its first outcome and is stored once", func(t T) {
 		s := setup()
 		st := open(t, s)
@@ -144,7 +138,7 @@ func sequencerResend(t T, open func(T, Setup) *Store) {
 		again(t, st, p, first)
 		p.Color, p.Shard = 4, p.Shard+1 // the request decides, not what comes with it
 		again(t, st, p, first)
-		once(t, s, st, p.Request)
+		storedOnce(t, s, st, p.Request)
 	})
 	t.Run("a request sent twice at once is stored once", func(t T) {
 		s := setup()
@@ -154,14 +148,14 @@ func sequencerResend(t T, open func(T, Setup) *Store) {
 		if out[0].Repeated || !out[1].Repeated || out[0].Seq != out[1].Seq {
 			t.Errorf("%+v", out)
 		}
-		once(t, s, st, p.Request)
+		storedOnce(t, s, st, p.Request)
 	})
 	t.Run("a request sent again is answered before any cooldown is looked at", func(t T) {
 		s := setupCooldown(60_000, 1)
 		st := open(t, s)
 		p := newPage(1).tap(5, 5, 3)
 		again(t, st, p, mustPlace(t, st, p)[0])
-		once(t, s, st, p.Request)
+		storedOnce(t, s, st, p.Request)
 	})
 	t.Run("the same number of another page is another request", func(t T) {
 		st := open(t, setup())
@@ -192,29 +186,36 @@ func sequencerResend(t T, open func(T, Setup) *Store) {
 		first := mustPlace(t, st, p)[0]
 		s.Clock.Advance(core.ResendWindowMS - 1)
 		again(t, st, p, first)
-		once(t, s, st, p.Request)
+		storedOnce(t, s, st, p.Request)
 	})
-	for name, silent := range map[string]bool{
-		"a request of a busy page is expired later":   false,
-		"a request of a silent page is expired later": true,
-	} {
-		t.Run(name, func(t T) {
-			s := setup()
-			st := open(t, s)
-			virtual(t, st)
-			pg := newPage(1)
-			p := pg.tap(5, 5, 3)
-			mustPlace(t, st, p)
-			for i := range uint64(4) { // a store may keep outcomes by generations: let them pass
-				s.Clock.Advance(core.ResendWindowMS)
-				mustPlace(t, st, newPage(10+i).tap(6, 6, 1))
-				if !silent {
-					mustPlace(t, st, pg.tap(7, 7, 1))
-				}
-			}
-			refused(t, place(t, st, p)[0], core.CodeExpired)
-			once(t, s, st, p.Request)
-		})
+	t.Run("a request of a busy page is expired later", func(t T) { expires(t, open, false) })
+	t.Run("a request of a silent page is expired later", func(t T) { expires(t, open, true) })
+}
+
+// expires lets far more than the window of sending again pass. silent says that
+// the page does nothing meanwhile.
+func expires(t T, open func(T, Setup) *Store, silent bool) {
+	s := setup()
+	st := open(t, s)
+	virtual(t, st)
+	pg := newPage(1)
+	p := pg.tap(5, 5, 3)
+	mustPlace(t, st, p)
+	for i := range uint64(4) { // a store may keep outcomes by generations: let them pass
+		s.Clock.Advance(core.ResendWindowMS)
+		mustPlace(t, st, newPage(10+i).tap(6, 6, 1))
+		if !silent {
+			mustPlace(t, st, pg.tap(7, 7, 1))
+		}
+	}
+	refused(t, place(t, st, p)[0], core.CodeExpired)
+	storedOnce(t, s, st, p.Request)
+}
+
+func storedOnce(t T, s Setup, st *Store, r core.Request) {
+	t.Helper()
+	if n := count(events(t, s, readAll(t, st)), r); n != 1 {
+		t.Errorf("the request is stored %d times", n)
 	}
 }
 

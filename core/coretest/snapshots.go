@@ -40,28 +40,7 @@ func snapshots(t T, open func(T, Setup) *Store) {
 		got.Heads[0] = 99
 		equal(t, latest(t, st), last)
 	})
-	t.Run("the snapshot of a time is the newest up to it", func(t T) {
-		s := setup()
-		st := open(t, s)
-		virtual(t, st)
-		var put []*core.Snapshot
-		for range 3 {
-			put = append(put, putNext(t, s, st))
-		}
-		for i, want := range put {
-			for _, later := range []int64{0, 1, ladderMS - 1} {
-				got, err := st.Snapshots.At(t.Context(), want.TimeMS+later)
-				if err != nil {
-					t.Fatalf("At %d ms after snapshot %d: %v", later, i, err)
-				}
-				equal(t, got, want)
-			}
-		}
-		got, err := st.Snapshots.At(t.Context(), put[0].TimeMS-1)
-		if err == nil && got.TimeMS > put[0].TimeMS-1 || err != nil && core.CodeOf(err) != core.CodeNotFound {
-			t.Errorf("before the first: %v, %v", got, err)
-		}
-	})
+	t.Run("the snapshot of a time is the newest up to it", func(t T) { snapshotOfTime(t, open) })
 	t.Run("a snapshot that is ahead of the log is not the latest", func(t T) {
 		s := setup()
 		st := open(t, s)
@@ -77,36 +56,7 @@ func snapshots(t T, open func(T, Setup) *Store) {
 			equal(t, got, sound)
 		}
 	})
-	t.Run("a snapshot and the log after it give the canvas", func(t T) {
-		s := setup()
-		st := open(t, s)
-		virtual(t, st)
-		putNext(t, s, st)
-		s.Clock.Advance(ladderMS)
-		mustPlace(t, st, newPage(77).taps(50)...)
-		snap := latest(t, st)
-		board := core.NewBoard(snap.Config.Geometry(), snap.Config.Blank)
-		for _, shard := range board.Geometry().Shards() {
-			if err := board.LoadPacked(shard, snap.Shards[shard]); err != nil {
-				t.Fatalf("%v", err)
-			}
-		}
-		f := core.Follower{Heads: snap.Heads}
-		for _, r := range read(t, st, snap.Heads, headsOf(t, st)) {
-			if f.Next(r) != core.Apply {
-				continue
-			}
-			if err := board.Apply(r); err != nil {
-				t.Fatalf("%v", err)
-			}
-		}
-		want := snapshotOf(t, s, st)
-		for _, shard := range board.Geometry().Shards() {
-			if string(board.AppendPacked(nil, shard)) != string(want.Shards[shard]) {
-				t.Errorf("shard %d differs", shard)
-			}
-		}
-	})
+	t.Run("a snapshot and the log after it give the canvas", func(t T) { snapshotFold(t, open) })
 	t.Run("a snapshot survives a crash", func(t T) {
 		s := setup()
 		st := open(t, s)
@@ -180,5 +130,59 @@ func equal(t T, got, want *core.Snapshot) {
 	}
 	if got.Canvas != want.Canvas || got.Times != want.Times || !reflect.DeepEqual(got.Config, want.Config) {
 		t.Errorf("canvas %x, times %v, configuration %+v\nwant %x, %v, %+v", got.Canvas, got.Times[:4], got.Config, want.Canvas, want.Times[:4], want.Config)
+	}
+}
+
+func snapshotFold(t T, open func(T, Setup) *Store) {
+	s := setup()
+	st := open(t, s)
+	virtual(t, st)
+	putNext(t, s, st)
+	s.Clock.Advance(ladderMS)
+	mustPlace(t, st, newPage(77).taps(50)...)
+	snap := latest(t, st)
+	board := core.NewBoard(snap.Config.Geometry(), snap.Config.Blank)
+	for _, shard := range board.Geometry().Shards() {
+		if err := board.LoadPacked(shard, snap.Shards[shard]); err != nil {
+			t.Fatalf("%v", err)
+		}
+	}
+	f := core.Follower{Heads: snap.Heads}
+	for _, r := range read(t, st, snap.Heads, headsOf(t, st)) {
+		if f.Next(r) != core.Apply {
+			continue
+		}
+		if err := board.Apply(r); err != nil {
+			t.Fatalf("%v", err)
+		}
+	}
+	want := snapshotOf(t, s, st)
+	for _, shard := range board.Geometry().Shards() {
+		if string(board.AppendPacked(nil, shard)) != string(want.Shards[shard]) {
+			t.Errorf("shard %d differs", shard)
+		}
+	}
+}
+
+func snapshotOfTime(t T, open func(T, Setup) *Store) {
+	s := setup()
+	st := open(t, s)
+	virtual(t, st)
+	var put []*core.Snapshot
+	for range 3 {
+		put = append(put, putNext(t, s, st))
+	}
+	for i, want := range put {
+		for _, later := range []int64{0, 1, ladderMS - 1} {
+			got, err := st.Snapshots.At(t.Context(), want.TimeMS+later)
+			if err != nil {
+				t.Fatalf("At %d ms after snapshot %d: %v", later, i, err)
+			}
+			equal(t, got, want)
+		}
+	}
+	got, err := st.Snapshots.At(t.Context(), put[0].TimeMS-1)
+	if err == nil && got.TimeMS > put[0].TimeMS-1 || err != nil && core.CodeOf(err) != core.CodeNotFound {
+		t.Errorf("before the first: %v, %v", got, err)
 	}
 }

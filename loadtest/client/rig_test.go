@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"hash/crc32"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -119,12 +120,16 @@ func (p *peer) read() ws.Frame {
 	if err := p.c.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		p.t.Fatal(err)
 	}
-	f, err := ws.ReadFrame(p.br)
+	h, err := ws.ReadHeader(p.br)
 	if err != nil {
 		p.t.Fatalf("the client is silent: %v", err)
 	}
-	if !f.Header.Masked {
-		p.t.Fatal("the client does not mask")
+	if !h.Masked || h.Length > wire.ClientMessageBytesMax {
+		p.t.Fatalf("the client sends a frame that no client may send: %+v", h)
+	}
+	f := ws.Frame{Header: h, Payload: make([]byte, h.Length)}
+	if _, err := io.ReadFull(p.br, f.Payload); err != nil {
+		p.t.Fatal(err)
 	}
 	return ws.UnmaskFrameInPlace(f)
 }
