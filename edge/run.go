@@ -274,7 +274,7 @@ func (e *edge) beginning(ctx context.Context) (*core.Snapshot, error) {
 func (e *edge) ringFrom(ctx context.Context) (core.Heads, error) {
 	since := nowMS() - e.s.RingAge.Milliseconds()
 	heads, err := e.store.History().HeadsAt(ctx, since)
-	if err != nil {
+	if err != nil && core.CodeOf(err) != core.CodeUnavailable { // on a full disk there may be no index
 		return heads, err
 	}
 	old, err := e.store.Snapshots().At(ctx, since)
