@@ -406,7 +406,7 @@ func TestWhereWebSocketsAreBlockedTheCanvasIsShownByHTTP(t *testing.T) {
 	painter.click(painter.cell(91, 90))
 
 	blocked.until("document.documentElement.dataset.link === 'polling'")
-	if got := eval[string](blocked, "document.getElementById('banner').textContent"); !strings.Contains(got, "blocks live connections") {
+	if got := eval[string](blocked, "document.getElementById('banner').textContent"); !strings.Contains(got, "blocks live connections (WebSocket)") {
 		t.Errorf("the banner says %q", got)
 	}
 	blocked.untilDrawn(91, 90, red)
@@ -482,6 +482,20 @@ func TestAPhoneShowsEverything(t *testing.T) {
 	if got := eval[float64](p, "pixelwall.state().size.width * pixelwall.state().scale"); got > 375 {
 		t.Errorf("the canvas is %v wide at the start", got)
 	}
+}
+
+func TestALostGraphicsContextIsDrawnAnew(t *testing.T) {
+	s := startEdge(t, "--cooldown", "0")
+	p := openPage(t, s.url+"/?debug#60,60,20", desktop)
+	p.untilLive()
+	p.key("6")
+	p.click(p.cell(60, 61))
+	p.untilDrawn(60, 61, red)
+	eval[bool](p, "(globalThis.loss = document.getElementById('board').getContext('webgl2').getExtension('WEBGL_lose_context'), loss.loseContext(), true)")
+	p.until("document.getElementById('board').getContext('webgl2').isContextLost()")
+	eval[bool](p, "(loss.restoreContext(), true)")
+	p.untilDrawn(60, 61, red)
+	p.untilDrawn(62, 61, white)
 }
 
 func TestDarkMode(t *testing.T) {

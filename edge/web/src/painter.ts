@@ -79,7 +79,7 @@ export class Painter {
   /** Enter, or the button of the dock. */
   confirm(): void {
     const { stage } = this.parts;
-    if (!this.cursor) return toast("Choose a pixel first: point at one, or use the arrow keys.");
+    if (!this.cursor) return toast("Choose a pixel first.");
     if (stage.camera.scale < aimScale.mouse) return this.approach(this.cursor.x, this.cursor.y);
     this.place();
   }

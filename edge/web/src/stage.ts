@@ -40,6 +40,7 @@ export class Stage {
     const observer = new ResizeObserver(() => this.resize());
     observer.observe(this.canvas);
     observer.observe(byID("dock"));
+    addEventListener("resize", () => this.resize()); // also another ratio, on another screen
     addEventListener("hashchange", () => this.followLink());
   }
 

@@ -22,7 +22,7 @@ export function noticeFor(f: BannerFacts): Notice | null {
   switch (f.state.kind) {
     case "outdated": return { tone: "bad", text: "This page is too old for the server.", button: "reload" };
     case "polling":
-      return { tone: "bad", text: "Your network blocks live connections (WebSocket). You see the canvas as it was a few seconds ago; painting is not possible.", button: "try" };
+      return { tone: "bad", text: "This network blocks live connections (WebSocket). You see the canvas a few seconds late, and cannot paint.", button: "try" };
     case "waiting": {
       const seconds = Math.max(1, Math.ceil((f.state.retryAtMS - f.nowMS) / 1000));
       return { tone: "busy", text: `Connection lost. Trying again in ${seconds} s`, button: "try" };

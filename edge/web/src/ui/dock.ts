@@ -31,13 +31,14 @@ export class Dock {
     const ready = f.canPaint && available > 0;
     const cooling = f.canPaint && available === 0 && seconds > 0;
     this.ring.classList.toggle("ready", ready);
+    this.ring.classList.toggle("off", !f.canPaint);
     this.arc.style.strokeDashoffset = String(100 - 100 * this.cooldown.progress(f.nowMS));
     const stack = this.cooldown.limited && this.cooldown.most > 1 ? String(available) : "";
     setText(this.number, cooling ? clock(seconds) : stack);
     const label = cooling ? `Next pixel in ${clock(seconds)}` : f.where ? `Paint ${f.colorName} at ${f.where}` : `Paint ${f.colorName}`;
     if (this.ring.getAttribute("aria-label") !== label) this.ring.setAttribute("aria-label", label);
     setText(this.title, f.colorName);
-    setText(this.line, cooling ? `next pixel in ${clock(seconds)}` : f.where || (f.canPaint ? "ready" : "watching"));
+    setText(this.line, cooling ? `next pixel in ${clock(seconds)}` : f.where || (f.canPaint ? "pick a pixel" : "watching"));
     this.confirm.hidden = !f.touch;
     this.confirm.disabled = !ready;
     setText(this.confirm, cooling ? clock(seconds) : "Paint");
