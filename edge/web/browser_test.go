@@ -104,6 +104,7 @@ type server struct {
 	t    testing.TB
 	url  string // http://127.0.0.1:port
 	args []string
+	exe  string
 	cmd  *exec.Cmd
 	done chan struct{}
 }
@@ -114,7 +115,7 @@ var addressLine = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
 func startEdge(t testing.TB, args ...string) *server {
 	t.Helper()
 	browser(t)
-	s := &server{t: t, args: append([]string{"--data", filepath.Join(t.TempDir(), "data")}, args...)}
+	s := &server{t: t, exe: tools.edge, args: append([]string{"--data", filepath.Join(t.TempDir(), "data")}, args...)}
 	s.start("127.0.0.1:0")
 	t.Cleanup(s.kill)
 	return s
@@ -122,7 +123,7 @@ func startEdge(t testing.TB, args ...string) *server {
 
 func (s *server) start(listen string) {
 	s.t.Helper()
-	s.cmd = exec.Command(tools.edge, append([]string{"--listen", listen}, s.args...)...)
+	s.cmd = exec.Command(s.exe, append([]string{"--listen", listen}, s.args...)...)
 	s.cmd.Dir = s.t.TempDir()
 	s.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PIXELWALL_") })
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

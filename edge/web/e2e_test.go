@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -65,6 +67,10 @@ func TestTwoPagesPaintAndSeeEachOther(t *testing.T) {
 			a.until("pixelwall.state().hopes === 0")
 			b.until("pixelwall.state().hopes === 0")
 			sameCanvas(a, b)
+			// The server's checks came with each catch-up, and nobody differed.
+			if got := s.metric("pixelwall_session_diverged_total"); got != "0" {
+				t.Errorf("%s copies differed from the server's", got)
+			}
 
 			// The screen itself, not what the page says about it.
 			at := a.cell(121, 81)
@@ -249,6 +255,30 @@ func TestATokenThatIsRefusedMakesANewGuest(t *testing.T) {
 	p.click(p.cell(60, 61))
 	p.until("pixelwall.report().then((r) => r.unanswered === 0)")
 	p.until("pixelwall.state().hopes === 0")
+	p.untilDrawn(60, 61, red)
+}
+
+func TestANewBuildOffersAReloadAndForcesNone(t *testing.T) {
+	s := startEdge(t, "--cooldown", "0")
+	p := openPage(t, s.url+"/?debug#60,60,20", desktop)
+	p.untilLive()
+	s.kill()
+	s.exe = filepath.Join(t.TempDir(), "edge-next")
+	if out, err := exec.Command("go", "build", "-ldflags", "-X main.build=next", "-o", s.exe, "pixelwall/edge").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	s.restart()
+	p.until("document.getElementById('banner').textContent.includes('new version') && !document.getElementById('banner').hidden")
+	p.key("6")
+	p.click(p.cell(60, 61)) // the old page goes on
+	p.until("pixelwall.report().then((r) => r.unanswered === 0)")
+	p.untilDrawn(60, 61, red)
+
+	eval[bool](p, "(globalThis.old = true)")
+	p.click(p.at("#banner button"))
+	p.until("globalThis.old === undefined && globalThis.pixelwall")
+	p.untilLive()
+	p.until("document.getElementById('banner').hidden")
 	p.untilDrawn(60, 61, red)
 }
 
