@@ -20,15 +20,15 @@ type Sequencer interface {
 	// Requests. Place may be called concurrently; it does not keep ps or out.
 	Place(ctx context.Context, ps []Placement, out []Outcome) error
 
-	// Configure stores c, which must follow the present configuration, in the
-	// log of every shard. Placements ordered after it are judged by it.
+	// Configure stores c, which must follow the present configuration (or it is
+	// CodeMismatch or CodeInvalid), in the log of every shard. Placements ordered after it are judged by it.
 	Configure(ctx context.Context, c Config) error
 }
 
 // A Log is the order of events that everybody follows.
 type Log interface {
-	// Tail calls fn with every durable record after from, in the order of each
-	// shard, on one goroutine, until ctx ends or fn fails, and returns that
+	// Tail calls fn with every durable record after from, each shard's beginning
+	// with its KindStart when from is zero there, in the order of each shard, on one goroutine, until ctx ends or fn fails, and returns that
 	// cause. A record that straddles from is given whole. CodeNotFound means that
 	// the log does not reach back to from: reload from a snapshot.
 	//

@@ -106,6 +106,9 @@ func (r *replay) latencies(report *Report) {
 	j := r.journeys(r.meant, r.watchers)
 	report.Seen = j.seen
 	report.P50MS, report.P99MS = quantileMS(j.histogram, 50), quantileMS(j.histogram, 99)
+	if bound := float64(r.o.P99Max.Milliseconds()); bound > 0 && report.P99MS > bound {
+		report.fault("p99 of place to seen is %.1f ms, above the bound of %.0f ms", report.P99MS, bound)
+	}
 	report.MaxMS = float64(j.histogram.Max()) / 1000
 	acks := newHistogram()
 	for i, at := range r.acks.at {

@@ -19,6 +19,7 @@ type ReplayOptions struct {
 	History   int           `help:"painted pixels whose history is compared request by request; -1 is all" default:"2000"`
 	Reconnect bool          `help:"go on when the server dies: reconnect, resume and send again"`
 	Patience  time.Duration `help:"how long everything may take to arrive after the last placement" default:"60s"`
+	P99Max    time.Duration `name:"p99-max" help:"exit 1 when the 99th percentile from place to seen is above it; 0 for no bound" default:"0s"`
 	JSON      bool          `help:"report as one JSON object"`
 }
 
@@ -48,6 +49,9 @@ func (o *ReplayOptions) validate() error {
 		if d < 0 || d.Milliseconds() > math.MaxUint32 {
 			wrong("--%s: %v: must be 0 to 49 days", name, d)
 		}
+	}
+	if o.P99Max < 0 {
+		wrong("--p99-max: %v: must not be negative", o.P99Max)
 	}
 	if o.Patience < time.Second {
 		wrong("--patience: %v: must be at least 1s", o.Patience)
