@@ -428,7 +428,8 @@ func TestAMousePaintsOnlyWhereItClicks(t *testing.T) {
 }
 
 func TestWhereWebSocketsAreBlockedTheCanvasIsShownByHTTP(t *testing.T) {
-	s := startEdge(t, "--cooldown", "0")
+	admin := freeAddress(t)
+	s := startEdge(t, "--cooldown", "0", "--admin-listen", admin)
 	blocked := openPage(t, blockingProxy(t, s.url)+"/?debug#90,90,20", desktop)
 	painter := openPage(t, s.url+"/?debug#90,90,20", desktop)
 	painter.untilLive()
@@ -443,6 +444,8 @@ func TestWhereWebSocketsAreBlockedTheCanvasIsShownByHTTP(t *testing.T) {
 	painter.click(painter.cell(92, 91))
 	blocked.untilDrawn(92, 91, red)
 
+	patch(t, admin, `{"width": 1100}`)
+	blocked.until("pixelwall.state().size.width === 1100")
 	blocked.click(blocked.cell(94, 94))
 	blocked.until("document.getElementById('toasts').textContent.includes('live connection')")
 	if got := blocked.drawn(94, 94); got != white {

@@ -144,9 +144,12 @@ func smaller(plain, compressed []byte) variant {
 	return newVariant(compressed)
 }
 
+// brotliLevel is short of the best: that would be felt at every start.
+const brotliLevel = 9
+
 func compressBrotli(body []byte) []byte {
 	var out bytes.Buffer
-	w := brotli.NewWriterLevel(&out, brotli.BestCompression)
+	w := brotli.NewWriterLevel(&out, brotliLevel)
 	if _, err := w.Write(body); err != nil {
 		panic(err)
 	}

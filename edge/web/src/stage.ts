@@ -51,7 +51,7 @@ export class Stage {
     this.config = config;
     if (!this.picture || grown) {
       const size = { width: config.width, height: config.height };
-      this.picture = this.picture?.grown(size) ?? new Picture(size, config.blank);
+      this.picture = this.picture?.grown(size, config.blank) ?? new Picture(size, config.blank);
       this.camera.setBoard(size);
       this.renderer.setSize(size);
       this.picture.soil();
@@ -126,7 +126,7 @@ export class Stage {
 
   private draw(): void {
     this.picture?.flush((shard, tile, firstRow, rows) => this.renderer.upload(shard, tile, firstRow, rows));
-    if (this.picture) this.renderer.draw(this.view());
+    if (this.picture?.ready) this.renderer.draw(this.view());
   }
 
   private resize(): void {

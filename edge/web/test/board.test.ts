@@ -54,7 +54,7 @@ test("what changed is uploaded once, in bands", () => {
 test("a grown picture shows what the smaller one did", () => {
   const p = new Picture({ width: 10, height: 10 }, 0);
   p.apply(0, Uint32Array.of(change(11, 4)));
-  const grown = p.grown({ width: 600, height: 10 });
+  const grown = p.grown({ width: 600, height: 10 }, 0);
   equal([grown.at(1, 1), grown.contains(599, 9), grown.at(599, 9)], [4, true, 0]);
 });
 

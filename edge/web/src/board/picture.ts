@@ -16,6 +16,8 @@ interface Pending {
 
 export class Picture {
   readonly size: Size;
+  /** Some shard of the real canvas is here; before that there is nothing to show. */
+  ready = false;
   private readonly tiles = new Map<number, Uint8Array>();
   private readonly dirty = new Map<number, number>(); // per shard a bit for each band
   private pending: Pending[] = []; // in order: the last one of a cell is shown
@@ -33,8 +35,9 @@ export class Picture {
   }
 
   /** A larger picture with everything that this one shows. */
-  grown(size: Size): Picture {
-    const next = new Picture(size, this.blank);
+  grown(size: Size, blank: number): Picture {
+    const next = new Picture(size, blank);
+    next.ready = this.ready;
     for (const [shard, tile] of this.tiles) next.tiles.get(shard)?.set(tile);
     next.pending = this.pending;
     for (const [cell, color] of this.under) next.under.set(cell, color);
@@ -55,6 +58,7 @@ export class Picture {
     const tile = this.tiles.get(shard);
     const { width, height } = shardArea(this.size, shard);
     if (!tile || pixels.length !== width * height) return; // made for another size; a newer one follows
+    this.ready = true;
     for (let y = 0; y < height; y++) tile.set(pixels.subarray(y * width, (y + 1) * width), y << 9);
     this.dirty.set(shard, 0xffff);
     for (const p of this.pending) {

@@ -139,6 +139,14 @@ export class Client {
     }
   }
 
+  /** One look at the canvas over HTTP; palette and size may have grown since the last. */
+  private async poll(): Promise<void> {
+    const { config } = await fetchInfo(this.start.origin);
+    this.sync.configure(config);
+    this.post({ kind: "config", config });
+    await this.sync.poll();
+  }
+
   /** Sees to a session that lasts; the same user's, wherever the server takes the old token. */
   private async ensureSession(): Promise<void> {
     if (this.session && this.session.expires - Date.now() > renewBeforeMS) return;
@@ -187,7 +195,7 @@ export class Client {
   private async pollWhile(): Promise<boolean> {
     for (let round = 0; round < 3; round++) {
       try {
-        await this.sync.poll();
+        await this.poll();
       } catch {
         return false;
       }

@@ -45,7 +45,10 @@ export async function openSession(origin: string, old: string | null): Promise<S
   return { token: body.token, name: body.user.name, expires: Date.parse(body.expires) };
 }
 
-/** The canvas's facts, as far as they are known before a connection. */
+/**
+ * The canvas's facts, as far as they are known before a connection. What colour
+ * blank pixels have is not among them; the canvas itself shows it.
+ */
 export async function fetchInfo(origin: string): Promise<{ config: Config; canvasURL: string }> {
   const body = (await (await get(`${origin}/api/v1/canvas/info`)).json()) as InfoBody;
   const colors: Color[] = body.colors.map((c) => ({ name: c.name, rgb: parseInt(c.hex.slice(1), 16) }));

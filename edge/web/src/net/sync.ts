@@ -229,7 +229,7 @@ export class Sync {
 
   /** Takes the shards of file that are not here, or all that are newer. */
   private take(file: CanvasFile, newer: boolean): void {
-    if (this.canvas !== null && file.canvas !== this.canvas) return; // a cache is behind a new canvas
+    if (this.connected && file.canvas !== this.canvas) return; // a cache is behind a new canvas
     this.size ??= { width: file.width, height: file.height };
     if (file.width !== this.size.width || file.height !== this.size.height) return; // or behind its growth
     if (this.reference?.canvas !== file.canvas) this.reference = new Reference(file.canvas, this.size, file.bits);
