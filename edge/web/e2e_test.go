@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -236,6 +237,45 @@ func TestAReloadSendsAgainWhatWasNotAnswered(t *testing.T) {
 		if got := s.metric(`pixelwall_session_placements_total{result="` + result + `"}`); got != want {
 			t.Errorf("%s placements were %s, want %s", got, result, want)
 		}
+	}
+}
+
+// Pages that watch the real trace being painted, fast, end with the canvas that
+// a page has which comes afterwards.
+func TestPagesStayEqualDuringAReplay(t *testing.T) {
+	const traceFile = "../../../shared/data/place2017_last89min_1000x1000.pxt.gz"
+	path, err := filepath.Abs(traceFile)
+	if _, missing := os.Stat(traceFile); err != nil || missing != nil {
+		t.Skip("no trace here: ", traceFile)
+	}
+	s := startEdge(t, "--cooldown", "0", "--start-canvas", path, "--tick", "50ms")
+	replay := filepath.Join(t.TempDir(), "loadtest")
+	if out, err := exec.Command("go", "build", "-o", replay, "pixelwall/loadtest").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	gl := openPage(t, s.url+"/?debug", desktop)
+	flat := openPage(t, s.url+"/?debug&renderer=2d", desktop)
+	gl.untilLive()
+	flat.untilLive()
+	socket := strings.Replace(s.url, "http", "ws", 1) + "/ws"
+	if out, err := exec.Command(replay, "replay", "--url", socket, "--trace", path, "--for", "300s", "--speed", "100", "--watchers", "1").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	late := openPage(t, s.url+"/?debug", desktop)
+	late.untilLive()
+	sameCanvas(gl, late)
+	sameCanvas(flat, late)
+	if got := s.metric("pixelwall_session_diverged_total"); got != "0" {
+		t.Errorf("%s copies differed from the server's", got)
+	}
+	for _, at := range [][2]int{{100, 100}, {500, 500}, {700, 300}} {
+		for _, p := range []*page{gl, flat, late} {
+			p.do(chromedp.Evaluate[chromedp.Void](fmt.Sprintf("void (location.hash = '#%d,%d,24')", at[0], at[1])))
+			p.until("pixelwall.state().scale === 24")
+		}
+		want := late.drawn(at[0], at[1])
+		gl.untilDrawn(at[0], at[1], want)
+		flat.untilDrawn(at[0], at[1], want)
 	}
 }
 

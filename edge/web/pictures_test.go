@@ -105,6 +105,8 @@ func paletteFile(t *testing.T, colors int) string {
 func (p *page) shoot(path string) {
 	p.t.Helper()
 	p.untilRest()
+	// A first visitor's hint goes by itself.
+	eval[bool](p, "(document.querySelectorAll('#toasts .plain').forEach((t) => t.textContent.startsWith('Pick a colour') && t.remove()), true)")
 	png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
 	if err != nil {
 		p.t.Fatal(err)

@@ -80,6 +80,7 @@ export class App {
       case "state":
         if (m.state.kind === "connecting" && this.state.kind !== "connecting") this.connectingSinceMS = Date.now();
         this.state = this.painter.link = m.state;
+        if (m.state.kind === "live") welcome();
         break;
       case "session":
         settings.set("session", JSON.stringify(m.session));
@@ -196,6 +197,14 @@ export class App {
     const { left, top, side } = this.stage.squareOf(cell.x, cell.y);
     void this.inspector.show({ ...cell, color: picture.at(cell.x, cell.y), px: left + side / 2, py: top + side / 2 });
   }
+}
+
+/** Tells a first visitor what to do, once. */
+function welcome(): void {
+  if (settings.get("welcomed")) return;
+  settings.set("welcomed", "yes");
+  const fingers = matchMedia("(pointer: coarse)").matches;
+  toast(fingers ? "Pick a colour, tap a pixel, tap again to paint." : "Pick a colour and click a pixel to paint it. Scroll to zoom, drag to look around.", "plain", 9_000);
 }
 
 function savedSession(): Session | null {
