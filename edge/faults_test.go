@@ -178,7 +178,7 @@ func TestAClientThatReadsNothingIsClosedInTheEnd(t *testing.T) {
 // placing goes on by itself when there is room.
 func TestAFullDiskIsReadOnly(t *testing.T) {
 	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=24m"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=128m"); err != nil {
 		t.Skipf("a disk that can be filled needs root: %v", err)
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
@@ -190,10 +190,10 @@ func TestAFullDiskIsReadOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	chunk := make([]byte, 4096)
-	for {
+	chunk := make([]byte, 64<<10)
+	for len(chunk) > 0 {
 		if _, err := ballast.Write(chunk); err != nil {
-			break
+			chunk = chunk[:len(chunk)/2]
 		}
 	}
 	crowd := r.flood(6) // uses up what was reserved
