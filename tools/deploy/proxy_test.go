@@ -16,7 +16,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -197,94 +196,4 @@ func runCaddy(t *testing.T, p *proxy, config string) *process {
 	))
 	return start(t, nil, []string{"HOME=" + p.dir, "XDG_DATA_HOME=" + p.dir, "XDG_CONFIG_HOME=" + p.dir},
 		"caddy", "run", "--adapter", "caddyfile", "--config", path)
-}
-
-// A tap stands between a proxy and the server and notes which requests came
-// over which connection.
-type tap struct {
-	addr string
-
-	mu   sync.Mutex
-	seen []*strings.Builder // what each connection brought to the server
-}
-
-func newTap(t *testing.T, to string) *tap {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	tp := &tap{addr: l.Addr().String()}
-	go func() {
-		for {
-			from, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go tp.relay(from, to)
-		}
-	}()
-	return tp
-}
-
-func (tp *tap) relay(from net.Conn, address string) {
-	defer from.Close()
-	to, err := net.Dial("tcp", address)
-	if err != nil {
-		return
-	}
-	note := &strings.Builder{}
-	tp.mu.Lock()
-	tp.seen = append(tp.seen, note)
-	tp.mu.Unlock()
-	go func() {
-		defer from.Close()
-		pass(from, to, func([]byte) {})
-	}()
-	pass(to, from, func(p []byte) {
-		tp.mu.Lock()
-		defer tp.mu.Unlock()
-		note.Write(p)
-	})
-	to.Close()
-}
-
-func pass(to, from net.Conn, note func([]byte)) {
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(buf)
-		note(buf[:n])
-		if n > 0 {
-			if _, err := to.Write(buf[:n]); err != nil {
-				return
-			}
-		}
-		if err != nil {
-			return
-		}
-	}
-}
-
-// together reports whether one connection brought first and, later, second.
-func (tp *tap) together(first, second string) bool {
-	tp.mu.Lock()
-	defer tp.mu.Unlock()
-	for _, s := range tp.seen {
-		text := s.String()
-		if i := strings.Index(text, first); i >= 0 && strings.Contains(text[i:], second) {
-			return true
-		}
-	}
-	return false
-}
-
-// count returns how often the server was sent text.
-func (tp *tap) count(text string) (n int) {
-	tp.mu.Lock()
-	defer tp.mu.Unlock()
-	for _, s := range tp.seen {
-		n += strings.Count(s.String(), text)
-	}
-	return n
 }
