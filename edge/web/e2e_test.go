@@ -493,6 +493,26 @@ func TestWhereWebSocketsAreBlockedTheCanvasIsShownByHTTP(t *testing.T) {
 	}
 }
 
+func TestTheCanvasMayComeBeforeItsFacts(t *testing.T) {
+	s := startEdge(t, "--cooldown", "0")
+	painter := openPage(t, s.url+"/?debug#90,90,20", desktop)
+	painter.untilLive()
+	painter.key("6")
+	painter.click(painter.cell(91, 90))
+	painter.until("pixelwall.state().hopes === 0")
+
+	at, release := patientProxy(t, s.url, func(path string) bool { return path == "/ws" || path == "/api/v1/canvas/info" })
+	p := openPage(t, at+"/?debug#90,90,20", desktop)
+	p.until("globalThis.pixelwall && pixelwall.report().then((r) => r && r.shards.length === 4)")
+	if got := eval[int](p, "pixelwall.state().colors"); got != 0 {
+		t.Fatalf("the page knows %d colours before it was told", got)
+	}
+	release()
+	p.untilLive()
+	p.untilDrawn(91, 90, red)
+	p.untilDrawn(92, 90, white)
+}
+
 func TestAllOf32ColoursCanBeUsed(t *testing.T) {
 	s := startEdge(t, "--palette", "place2022", "--cooldown", "0")
 	a := openPage(t, s.url+"/?debug#70,70,20", desktop)

@@ -36,6 +36,36 @@ func blockingProxy(t *testing.T, target string) string {
 	return s.URL
 }
 
+// patientProxy holds back the answers to some requests until release is called.
+func patientProxy(t *testing.T, target string, held func(path string) bool) (at string, release func()) {
+	t.Helper()
+	to, err := url.Parse(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(to)
+		r.Out.Host = r.In.Host
+	}}
+	open := make(chan struct{})
+	release = sync.OnceFunc(func() { close(open) })
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if held(r.URL.Path) {
+			select {
+			case <-open:
+			case <-r.Context().Done():
+			}
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() {
+		release()
+		s.CloseClientConnections()
+		s.Close()
+	})
+	return s.URL, release
+}
+
 // A gate is a slow network: what the server says over the WebSockets that are
 // open when hold is called arrives only after release.
 type gate struct {

@@ -30,6 +30,8 @@ export class App {
   private connectingSinceMS = Date.now();
   private newBuild = false;
   private resumed = false;
+  /** Shards that came before the canvas's facts; at most all of one canvas. */
+  private readonly early: Extract<FromWorker, { kind: "shard" }>[] = [];
 
   constructor(private readonly worker: Worker, private readonly placements: Placements, query: URLSearchParams) {
     this.dock = new Dock(this.cooldown, () => this.painter.confirm());
@@ -68,11 +70,13 @@ export class App {
         this.cooldown.configure(m.config.cooldownMS, m.config.max);
         this.painter.readOnly = m.config.readOnly;
         this.stage.configure(m.config);
+        for (const early of this.early.splice(0)) this.stage.picture?.load(early.shard, early.pixels);
         if (!this.resumed) this.painter.resume(this.placements.unanswered);
         this.resumed = true;
         break;
       case "shard":
-        picture?.load(m.shard, m.pixels);
+        if (picture) picture.load(m.shard, m.pixels);
+        else this.early.push(m);
         return this.stage.request();
       case "pixels":
         picture?.apply(m.shard, m.changes);

@@ -5,12 +5,11 @@ import type { Color } from "../wire/messages";
 import { byID, element, hex, isLight, settings } from "./dom";
 
 export class PaletteBar {
-  selected = 0;
+  selected = Number(settings.get("color") ?? -1);
   private colors: Color[] = [];
   private readonly root = byID("palette");
 
   constructor(private readonly onSelect: (index: number) => void) {
-    this.selected = Number(settings.get("color") ?? 3) || 0;
     this.root.addEventListener("click", (e) => {
       const swatch = (e.target as HTMLElement).closest<HTMLElement>(".swatch");
       if (swatch) this.select(Number(swatch.dataset.index));
@@ -44,7 +43,7 @@ export class PaletteBar {
     const narrowRows = Math.ceil(colors.length / (colors.length <= 32 ? 8 : 10));
     this.root.style.setProperty("--columns", String(Math.ceil(colors.length / rows)));
     this.root.style.setProperty("--narrow-columns", String(Math.ceil(colors.length / narrowRows)));
-    this.select(Math.min(this.selected, colors.length - 1));
+    this.select(colors[this.selected] ? this.selected : mostVivid(colors));
   }
 
   select(index: number): void {
@@ -72,6 +71,15 @@ export class PaletteBar {
     this.select(this.selected + step);
     (this.root.children[this.selected] as HTMLElement).focus();
   }
+}
+
+/** What a first visitor paints with: the colour that is farthest from grey. */
+function mostVivid(colors: Color[]): number {
+  const vivid = colors.map(({ rgb }) => {
+    const parts = [rgb >> 16, (rgb >> 8) & 0xff, rgb & 0xff];
+    return Math.max(...parts) - Math.min(...parts);
+  });
+  return vivid.indexOf(Math.max(...vivid));
 }
 
 function swatch(c: Color, index: number): HTMLElement {
