@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -48,6 +49,8 @@ type edge struct {
 	admin    *fasthttp.Server
 	registry *prometheus.Registry
 	draining atomic.Bool
+
+	untrusted sync.Once // the warning about a proxy that is not trusted
 }
 
 // run serves until ctx ends, says goodbye, and returns nil when all went well.
@@ -206,9 +209,7 @@ func (e *edge) buildAPI() (err error) {
 		Canvas: e.hub, CanvasID: e.store.CanvasID(), History: e.store.History(), Sessions: token.NewIssuer(e.keys, token.NewBudget(e.s.GuestsPerHour), rand.Reader),
 		User:   func(uid uint64) (uint64, string) { return e.keys.PublicID(uid), e.keys.Name(uid) },
 		Health: e.health,
-		ClientAddr: func(peer netip.Addr, headers []byte) (netip.Addr, bool) {
-			return gateway.ClientAddr(peer, headers, e.s.proxies)
-		},
+		ClientAddr: e.clientAddr,
 		AllowOrigin: func(host, origin string) bool { return gateway.OriginAllowed(host, origin, e.s.Origin) },
 		Configure:   e.store.Configure,
 		Upgrade: func(nc net.Conn, head []byte) {
@@ -287,6 +288,16 @@ func (e *edge) ringFrom(ctx context.Context) (core.Heads, error) {
 		return heads, err
 	}
 	return heads, nil
+}
+
+// clientAddr tells the API whom limits per address are about.
+func (e *edge) clientAddr(peer netip.Addr, headers []byte) (netip.Addr, bool) {
+	if len(e.s.proxies) == 0 && peer.IsLoopback() && bytes.Contains(headers, []byte("\nX-Forwarded-For:")) {
+		e.untrusted.Do(func() {
+			e.log.Warn("a proxy on this machine forwards visitors, but --trusted-proxies does not name it: all of them share the limits of one address")
+		})
+	}
+	return gateway.ClientAddr(peer, headers, e.s.proxies)
 }
 
 // online returns how many clients are connected. The first ones come before the

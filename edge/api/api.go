@@ -50,9 +50,11 @@ func New(o Options) (*API, error) {
 	return a, nil
 }
 
+const canvasPath = "/api/v1/canvas"
+
 // CanvasURL returns where clients get the canvas, for init and canvas/info.
 func (a *API) CanvasURL() string {
-	return strings.TrimSuffix(a.o.PublicURL, "/") + "/api/v1/canvas"
+	return strings.TrimSuffix(a.o.PublicURL, "/") + canvasPath
 }
 
 // Handler answers one request of the public listener.

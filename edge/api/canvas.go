@@ -28,7 +28,7 @@ func (a *API) getCanvas(r *request) error {
 	}
 	base := strings.TrimSuffix(a.o.CanvasURL, "/")
 	if base == "" {
-		base = a.CanvasURL()
+		base = canvasPath // by whatever name the client found this server
 	}
 	r.Response.Header.Set("Location", base+"/"+v.name)
 	r.Response.Header.Set("Cache-Control", brief)
