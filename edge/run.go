@@ -207,9 +207,9 @@ func (e *edge) buildAPI() (err error) {
 	page := web.Handler(web.Options{})
 	e.api, err = api.New(api.Options{
 		Canvas: e.hub, CanvasID: e.store.CanvasID(), History: e.store.History(), Sessions: token.NewIssuer(e.keys, token.NewBudget(e.s.GuestsPerHour), rand.Reader),
-		User:   func(uid uint64) (uint64, string) { return e.keys.PublicID(uid), e.keys.Name(uid) },
-		Health: e.health,
-		ClientAddr: e.clientAddr,
+		User:        func(uid uint64) (uint64, string) { return e.keys.PublicID(uid), e.keys.Name(uid) },
+		Health:      e.health,
+		ClientAddr:  e.clientAddr,
 		AllowOrigin: func(host, origin string) bool { return gateway.OriginAllowed(host, origin, e.s.Origin) },
 		Configure:   e.store.Configure,
 		Upgrade: func(nc net.Conn, head []byte) {
