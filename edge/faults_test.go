@@ -82,19 +82,9 @@ func TestASlowPhoneCatchesUp(t *testing.T) {
 	crowd := r.flood(8)
 	waitFor(t, "a skipped broadcast", func() bool { return r.metric("pixelwall_gateway_skipped_total") > 0 })
 	crowd.stop()
-	c := r.canvas()
-	phone.until("the last pixel", func() bool {
-		for _, s := range c.Shards {
-			if phone.seqs[s.Shard] < s.Seq {
-				return false
-			}
-		}
-		return true
-	})
-	if phone.lost != 0 {
+	if phone.same(r); phone.lost != 0 {
 		t.Errorf("it had to fetch shards %b", phone.lost)
 	}
-	phone.same(r)
 	var total uint64
 	for _, s := range r.canvas().Shards {
 		total += s.Seq
@@ -133,19 +123,9 @@ func TestASlowPhoneThatLooksAroundStaysRight(t *testing.T) {
 	crowd.stop()
 	phone.look(all4)
 	phone.until("all shards", func() bool { return phone.follow == all4 })
-	c := r.canvas()
-	phone.until("the last pixel", func() bool {
-		for _, s := range c.Shards {
-			if phone.seqs[s.Shard] < s.Seq {
-				return false
-			}
-		}
-		return true
-	})
-	if phone.lost != 0 {
+	if phone.same(r); phone.lost != 0 {
 		t.Errorf("it had to fetch shards %b", phone.lost)
 	}
-	phone.same(r)
 }
 
 // look watches the shards in mask: those that it follows go on, the others are
