@@ -120,6 +120,19 @@ func TestATapThatIsSentAgainIsOneEvent(t *testing.T) {
 	}
 }
 
+func TestTwoUsersWithTheSameInstanceAreApart(t *testing.T) {
+	r := serve(t)
+	a, b := r.fresh(7).hello(r.token()).watch(all4), r.fresh(7).hello(r.token())
+	first, second := a.placed(a.place(20, 20, 1)), b.placed(b.place(30, 30, 2))
+	if first.Seq == second.Seq {
+		t.Error("the second user got the first one's answer")
+	}
+	a.until("the second pixel", func() bool { return a.seqs[0] >= second.Seq })
+	if a.board.At(0, 30*512+30) != 2 {
+		t.Error("the second user's pixel was not painted")
+	}
+}
+
 func TestHelloAndTokens(t *testing.T) {
 	r := serve(t)
 	good := r.token()

@@ -38,6 +38,9 @@ func (cl *client) hello(payload []byte) {
 		cl.user = cl.srv.users.join(u, cl)
 	}
 	cl.introduced, cl.instance = true, h.Instance
+	if cl.user != nil {
+		cl.instance ^= cl.user.ID // two users with the same instance are not one page
+	}
 	if h.Capabilities&wire.CanRange == 0 {
 		cl.plain = true
 		cl.srv.opt.Hub.CountPlain(1)
