@@ -20,12 +20,15 @@ func TestMistakesInFlagsAreAllReportedAtOnce(t *testing.T) {
 }
 
 func TestFlagsThatContradictEachOtherAreRefused(t *testing.T) {
-	for _, args := range [][]string{
-		{"--size", "10x10", "--start-canvas", "x.png"},
-		{"--listen", ":8080", "--admin-listen", ":8080"},
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--size", "10x10", "--start-canvas", "x.png"}, "--size: contradicts"},
+		{[]string{"--listen", ":8080", "--admin-listen", ":8080"}, "--admin-listen: :8080 is --listen already"},
 	} {
-		if _, err := parse(args...); err == nil {
-			t.Errorf("%v passes", args)
+		if _, err := parse(tt.args...); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%v: got %v, want %q", tt.args, err, tt.want)
 		}
 	}
 }

@@ -120,6 +120,81 @@ func TestATapThatIsSentAgainIsOneEvent(t *testing.T) {
 	}
 }
 
+func TestEachWatchedShardIsChecked(t *testing.T) {
+	r := serve(t)
+	p := r.fresh(1).hello("").watch(0b1011)
+	p.until("a check of each shard", func() bool { return p.checked == 0b1011 })
+}
+
+func TestAClientThatFoundADifferenceIsCounted(t *testing.T) {
+	r := serve(t)
+	p := r.fresh(1).hello("")
+	p.send(wire.Watch{Canvas: p.canvas, Diverged: true, Shards: []wire.WatchShard{{Shard: 2, Resume: true}}})
+	p.until("the shard", func() bool { return p.follow == 0b0100 })
+	if n := r.metric("pixelwall_session_diverged_total"); n != 1 {
+		t.Errorf("%v differences are counted", n)
+	}
+}
+
+func TestEverybodyHearsHowManyThereAre(t *testing.T) {
+	r := serve(t)
+	a, b := r.fresh(1).hello(""), r.fresh(2).hello("")
+	for _, p := range []*peer{a, b} {
+		p.until("a presence of two", func() bool { return p.online == 2 })
+	}
+	b.conn.Close()
+	a.until("a presence of one", func() bool { return a.online == 1 })
+}
+
+func TestAPingIsAnswered(t *testing.T) {
+	r := serve(t)
+	p := r.fresh(1).hello("")
+	p.send(wire.Ping{Nonce: 77})
+	p.until("the pong", func() bool { return p.pong.Nonce == 77 })
+	if now := uint64(nowMS()); p.pong.TimeMS > now || p.pong.TimeMS < now-60_000 {
+		t.Errorf("the server's clock says %d, ours %d", p.pong.TimeMS, now)
+	}
+}
+
+func TestAutoTickIsToldWhenItChanges(t *testing.T) {
+	r := serve(t, "--tick", "auto")
+	p := r.fresh(1).hello(r.token()).watch(all4)
+	if p.init.Config.TickMS != uint32(firstAutoTick.Milliseconds()) {
+		t.Fatalf("it begins with %d ms", p.init.Config.TickMS)
+	}
+	p.placed(p.place(1, 1, 1)) // something to measure
+	p.until("the shortest tick", func() bool { return len(p.configs) > 0 && p.configs[0].TickMS == uint32(autoTicks[0].Milliseconds()) })
+}
+
+// The last pixel of a drag: many placements in a burst, cut off in the middle,
+// sent again, end where they were last.
+func TestTheLastPixelOfADragStays(t *testing.T) {
+	r := serve(t)
+	token := r.token()
+	p := r.fresh(5).hello(token).watch(all4)
+	for i := range 30 {
+		p.place(100+i%3, 100, i%16)
+	}
+	p.conn.Close()
+	p.follow, p.number = 0, 0
+	p.hello(token).watch(all4)
+	for i := range 30 {
+		p.place(100+i%3, 100, i%16)
+	}
+	p.until("all answers", func() bool { return len(p.answers) == 30 })
+	last := p.answers[29].(wire.Placed)
+	if last.Seq != 30 {
+		t.Errorf("30 taps are %d events", last.Seq)
+	}
+	p.until("the last one", func() bool { return p.seqs[0] >= last.Seq })
+	for i := range 3 {
+		if got, want := p.board.At(0, uint32(100*512+100+i)), uint8((27+i)%16); got != want {
+			t.Errorf("pixel %d ended as colour %d, want %d", 100+i, got, want)
+		}
+	}
+	p.same(r)
+}
+
 func TestTwoUsersWithTheSameInstanceAreApart(t *testing.T) {
 	r := serve(t)
 	a, b := r.fresh(7).hello(r.token()).watch(all4), r.fresh(7).hello(r.token())
@@ -152,6 +227,7 @@ func TestHelloAndTokens(t *testing.T) {
 		{"place without a token", [][]byte{hello("", 1), place}, core.CodeUnauthorized, 0},
 		{"a token that is none", [][]byte{hello("nonsense", 1)}, core.CodeUnauthorized, 4003},
 		{"a forged token", [][]byte{hello(forged, 1)}, core.CodeUnauthorized, 4003},
+		{"a token that has expired", [][]byte{hello(r.expiredToken(), 1)}, core.CodeTokenExpired, 4003},
 		{"hello twice", [][]byte{hello(good, 1), hello(good, 1)}, core.CodeInvalid, 0},
 		{"another protocol version", [][]byte{hello(good, 2)}, core.CodeInvalid, 4002},
 		{"a hello that is cut", [][]byte{hello(good, 1)[:20]}, core.CodeMalformed, 4004},

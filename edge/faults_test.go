@@ -28,6 +28,8 @@ func (r *running) flood(n int) *crowd {
 	c := &crowd{}
 	var end atomic.Bool
 	var done sync.WaitGroup
+	c.stop = func() { end.Store(true); done.Wait() }
+	r.t.Cleanup(c.stop)
 	for i := range n {
 		p := r.fresh(uint64(1000 + i)).hello(r.token())
 		rnd := rand.New(rand.NewPCG(uint64(i), 7))
@@ -37,7 +39,12 @@ func (r *running) flood(n int) *crowd {
 				for range window {
 					p.place(rnd.IntN(1000), rnd.IntN(1000), rnd.IntN(16))
 				}
-				p.until("a window of answers", func() bool { return len(p.answers) == window })
+				for len(p.answers) < window {
+					if p.read(); p.closed != nil {
+						r.t.Errorf("painter %d: the server closed with %d %s", i, p.closed.Code, p.closed.Reason)
+						return
+					}
+				}
 				for _, a := range p.answers {
 					if _, ok := a.(wire.Placed); ok {
 						c.stored.Add(1)
@@ -48,7 +55,6 @@ func (r *running) flood(n int) *crowd {
 			p.conn.Close()
 		})
 	}
-	c.stop = func() { end.Store(true); done.Wait() }
 	return c
 }
 
@@ -243,10 +249,12 @@ func TestStartCanvases(t *testing.T) {
 		t.Fatal(err)
 	}
 	serve(t, "--data", data, "--start-canvas", filepath.Join(dir, "good.png")).end() // the same command line works again
+	many, _ := madeUp(t)
 	other := picture(t, 5, 3, func(int, int) uint32 { return 0xFFFFFF })
 	for _, tt := range []struct{ name, file, want string }{
 		{"another start canvas than the folder's", write("other.png", other), "start canvas"},
 		{"a colour that the palette lacks", write("odd.png", picture(t, 2, 1, func(int, int) uint32 { return 0x123456 })), "#123456"},
+		{"a trace of more colours than the palette has", many, "32 colours, the palette 16"},
 		{"a picture that is larger than a canvas may be", write("wide.png", picture(t, 4097, 1, func(int, int) uint32 { return 0xFFFFFF })), "4097"},
 		{"a file that is neither", write("text", []byte("hello")), "text"},
 		{"no file", filepath.Join(dir, "none"), "none"},

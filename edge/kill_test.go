@@ -19,22 +19,30 @@ import (
 	"pixelwall/tools/trace"
 )
 
-// binaries are the programs as users run them, built once.
+// binaries are the programs as users run them, built once, with the race
+// detector when the test has it.
 var binaries = sync.OnceValues(func() (dir string, err error) {
 	if dir, err = os.MkdirTemp("", "pixelwall-kill-"); err != nil {
 		return "", err
 	}
-	out, err := exec.Command("go", "build", "-o", dir, "pixelwall/edge", "pixelwall/loadtest").CombinedOutput()
+	built = dir
+	args := []string{"build", "-o", dir}
+	if raceEnabled {
+		args = append(args, "-race")
+	}
+	out, err := exec.Command("go", append(args, "pixelwall/edge", "pixelwall/loadtest")...).CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("%w\n%s", err, out)
 	}
 	return dir, err
 })
 
+var built string // what TestMain removes
+
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if dir, err := binaries(); err == nil {
-		os.RemoveAll(dir)
+	if built != "" {
+		os.RemoveAll(built)
 	}
 	os.Exit(code)
 }

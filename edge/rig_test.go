@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -25,6 +27,7 @@ import (
 	"github.com/gobwas/ws/wsutil"
 
 	"pixelwall/core"
+	"pixelwall/edge/token"
 	"pixelwall/wire"
 )
 
@@ -32,6 +35,7 @@ import (
 type running struct {
 	t    *testing.T
 	addr string
+	data string
 	stop context.CancelFunc
 	done chan error
 	log  *safeBuffer
@@ -86,7 +90,7 @@ func serve(t *testing.T, args ...string) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &running{t: t, done: make(chan error, 1), log: &safeBuffer{}}
+	r := &running{t: t, data: s.Data, done: make(chan error, 1), log: &safeBuffer{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	r.stop = cancel
 	out, in := io.Pipe()
@@ -186,6 +190,17 @@ func (r *running) token() string {
 	return answer.Token
 }
 
+// expiredToken signs a token of yesterday with the edge's own keys.
+func (r *running) expiredToken() string {
+	r.t.Helper()
+	keys, err := token.LoadOrCreateKeys(filepath.Join(r.data, "guest-keys"), rand.Reader)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	yesterday := time.Now().Add(-48 * time.Hour)
+	return keys.Sign(token.Claim{UID: 9, Issued: yesterday, Expires: yesterday.Add(time.Hour)})
+}
+
 // A peer is a client of the test that keeps its own canvas as PROTOCOL.md says.
 type peer struct {
 	t        *testing.T
@@ -202,6 +217,9 @@ type peer struct {
 	answers  []any            // wire.Placed, wire.Refusal
 	tells    []wire.Allowance // of other connections
 	configs  []wire.Config
+	checked  uint64 // shards of which a check agreed
+	online   uint64
+	pong     wire.Pong
 	closed   *closing // after the connection ended
 	instance uint64
 	number   uint32
@@ -394,7 +412,17 @@ func (p *peer) message(msg []byte) {
 		fail(err)
 		if crc, _ := p.board.Checksum(core.ShardID(c.Shard), nil); c.Seq == p.seqs[c.Shard] && crc != c.CRC {
 			p.t.Errorf("shard %d at %d has another CRC than the check says", c.Shard, c.Seq)
+		} else if c.Seq == p.seqs[c.Shard] {
+			p.checked |= 1 << c.Shard
 		}
+	case wire.TypePresence:
+		m, err := wire.ParsePresence(msg)
+		fail(err)
+		p.online = m.Online
+	case wire.TypePong:
+		m, err := wire.ParsePong(msg)
+		fail(err)
+		p.pong = m
 	case wire.TypePlaced:
 		m, err := wire.ParsePlaced(msg)
 		fail(err)

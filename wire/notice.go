@@ -4,7 +4,7 @@ package wire
 //
 //	size  field
 //	1     type, 0x44
-//	1     reason: 1 too old, 2 another canvas, 3 the canvas grew, 4 too slow
+//	1     reason: 1 too old, 2 another canvas, 3 the canvas grew; 4 is reserved
 //	v     n, 1..64
 //	n ×   shard (1), rising
 type Resync struct {
@@ -17,7 +17,6 @@ const (
 	ResyncTooOld uint8 = 1 + iota
 	ResyncOtherCanvas
 	ResyncGrown
-	ResyncTooSlow
 )
 
 // AppendTo appends r to dst.

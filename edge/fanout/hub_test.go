@@ -397,6 +397,22 @@ func TestATickThatFindsNoRoomIsSaidWithTheNextOne(t *testing.T) {
 	}
 }
 
+func TestEachShardIsCheckedOnceAMinute(t *testing.T) {
+	rnd := testSeed(t)
+	r := newRig(t, 512, 512, "place2017", nil)
+	v := r.newViewer(ClassAll)
+	v.watch(0, 1)
+	r.place(rnd, 5)
+	r.tick()
+	joined := v.checks
+	for range 180 {
+		r.tick()
+	}
+	if got := v.checks - joined; got != 3 {
+		t.Errorf("%d checks in three minutes", got)
+	}
+}
+
 func TestChangesThatCancelOutStillMoveTheSeq(t *testing.T) {
 	r := newRig(t, 512, 512, "place2017", nil)
 	v := r.newViewer(ClassAll)

@@ -48,12 +48,13 @@ type Server struct {
 
 	// Used by the hub's goroutine only.
 	lastOnline     int
+	saidTick       time.Duration
 	nextPresenceMS int64
 }
 
 // New returns a server. Call Run to serve hellos and placements.
 func New(opt Options) *Server {
-	s := &Server{opt: opt}
+	s := &Server{opt: opt, saidTick: opt.Hub.Tick()}
 	s.placer.init(s)
 	s.greeter.init(s)
 	return s
@@ -121,11 +122,13 @@ func (s *Server) Close(c *gateway.Conn, code uint16, err error) {
 
 // Say is called by the hub at each tick and returns frames for everybody, or
 // nil: a presence every few seconds when it changed, a configuration when the
-// store became full or has room again.
+// tick changed or the store became full or has room again.
 func (s *Server) Say() []byte {
 	var frames []byte
-	if ro := s.opt.ReadOnly(); ro != s.readOnly.Load() {
+	ro, tick := s.opt.ReadOnly(), s.opt.Hub.Tick()
+	if ro != s.readOnly.Load() || tick != s.saidTick {
 		s.readOnly.Store(ro)
+		s.saidTick = tick
 		frames = wire.AppendFrame(frames, s.config(s.opt.Hub.Config()))
 	}
 	now := s.opt.NowMS()
