@@ -88,7 +88,9 @@ var brokenLogs = []broken{
 
 	{"does not hear of its context's end", func(m *Memory, st *Store, _ Setup) {
 		st.Log = tailer{Log: m, tail: func(ctx context.Context, from core.Heads, fn func(*core.Record) error) error {
-			return m.Tail(context.WithoutCancel(ctx), from, fn)
+			late, cancel := context.WithTimeout(context.WithoutCancel(ctx), tooLate)
+			defer cancel()
+			return m.Tail(late, from, fn)
 		}}
 	}, []string{endsWithItsCause}},
 
@@ -165,18 +167,19 @@ func shareRecords(m *Memory, st *Store, _ Setup) {
 	})(m, st, Setup{})
 }
 
-// holdLock lets no placement in while a reader works.
+// holdLock lets no placement in while a reader works. The lock is a channel, as a
+// bubble's time stands still while somebody waits for a mutex.
 func holdLock(m *Memory, st *Store, _ Setup) {
-	var mu sync.Mutex
+	lock := make(chan struct{}, 1)
 	st.Sequencer = placer{Sequencer: m, place: func(ctx context.Context, ps []core.Placement, out []core.Outcome) error {
-		mu.Lock()
-		defer mu.Unlock()
+		lock <- struct{}{}
+		defer func() { <-lock }()
 		return m.Place(ctx, ps, out)
 	}}
 	st.Log = tailer{Log: m, tail: func(ctx context.Context, from core.Heads, fn func(*core.Record) error) error {
 		return m.Tail(ctx, from, func(r *core.Record) error {
-			mu.Lock()
-			defer mu.Unlock()
+			lock <- struct{}{}
+			defer func() { <-lock }()
 			return fn(r)
 		})
 	}}

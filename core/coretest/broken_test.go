@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pixelwall/core"
@@ -63,18 +64,22 @@ func TestTheSuitesNoticeBrokenStores(t *testing.T) {
 	}
 }
 
+// notices runs suite on b in a bubble, where patience runs out only when nobody
+// can go on any more: a port that hangs turns its case red at once, and a slow
+// machine turns nothing red.
 func notices(t *testing.T, suite func(T, func(T, Setup) *Store), b broken) {
-	// A port that never answers costs this much a case. It can only turn a case
-	// red, and on a store that is broken anyway.
-	const patience = 300 * time.Millisecond
-	_, failed := record(patience, suite, func(t T, s Setup) *Store {
-		m, err := NewMemory(s)
-		if err != nil {
-			t.Fatalf("%v", err)
-		}
-		st := m.Store()
-		b.spoil(m, st, s)
-		return st
+	var failed map[string][]string
+	synctest.Test(t, func(*testing.T) {
+		_, failed = record(10*time.Second, suite, func(t T, s Setup) *Store {
+			m, err := NewMemory(s)
+			if err != nil {
+				t.Fatalf("%v", err)
+			}
+			st := m.Store()
+			b.spoil(m, st, s)
+			return st
+		})
+		time.Sleep(2 * tooLate) // of the bubble: a port that came too late has ended
 	})
 	for _, c := range b.red {
 		if failed[c] == nil {
@@ -82,6 +87,9 @@ func notices(t *testing.T, suite func(T, func(T, Setup) *Store), b broken) {
 		}
 	}
 }
+
+// tooLate is longer than the patience of any case.
+const tooLate = time.Hour
 
 // The ports below forward to Memory but for what they break.
 
