@@ -159,7 +159,7 @@ func (e *events) OnTraffic(gc gnet.Conn) gnet.Action {
 	case *waker:
 		c.loop.run()
 	case *Conn:
-		c.seenMS, c.pinged = c.loop.g.nowMS(), false
+		c.seen()
 		switch c.state {
 		case stateHead:
 			c.readHead(p)
@@ -172,6 +172,17 @@ func (e *events) OnTraffic(gc gnet.Conn) gnet.Action {
 		}
 	}
 	return gnet.None
+}
+
+// seen notes a sign of life. The next look at a pinged connection was to be at
+// its death; it is due for another ping before that.
+func (c *Conn) seen() {
+	c.seenMS = c.loop.g.nowMS()
+	if c.pinged {
+		c.pinged = false
+		due := &c.loop.due[c.idx]
+		*due = min(*due, c.seenMS+c.loop.g.ms.ping)
+	}
 }
 
 func (e *events) OnClose(gc gnet.Conn, err error) gnet.Action {

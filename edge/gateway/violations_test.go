@@ -187,33 +187,37 @@ func TestDrippingClientsRunOutOfTime(t *testing.T) {
 	})
 }
 
-func TestSilentClientsArePingedAndThenDropped(t *testing.T) {
-	rec := &recorder{}
-	g := start(t, Config{PingEvery: 50 * time.Millisecond, DeadAfter: 200 * time.Millisecond}, &echo{onClose: rec.close})
-	alive, dead := dial(t, g), dial(t, g)
-	alive.write(ws.OpBinary, "hello")
-	dead.write(ws.OpBinary, "hello")
-	alive.expect(ws.OpBinary, "hello")
-	for range 10 { // twice the time in which a silent client dies
-		alive.expect(ws.OpPing, "")
-		alive.write(ws.OpPong, "")
+func TestAClientThatAnswersPingsStays(t *testing.T) {
+	// A client gets minutes for its answers, as a loaded machine may need them.
+	g := start(t, Config{PingEvery: 20 * time.Millisecond, DeadAfter: 5 * time.Minute}, &echo{})
+	c := dial(t, g)
+	c.write(ws.OpBinary, "hello")
+	c.expect(ws.OpBinary, "hello")
+	for range 10 { // a client that is not heard is pinged once only
+		c.expect(ws.OpPing, "")
+		c.write(ws.OpPong, "")
 	}
-	eventually(t, "dropping the dead one", func() bool { return rec.count() == 1 })
-	if code, err := rec.end(0); code != codeAbnormal || err != errDead {
-		t.Errorf("ended with %v", rec)
-	}
-	dead.expect(ws.OpBinary, "hello")
-	dead.expect(ws.OpPing, "")
-	if op, p, err := dead.tryFrame(); err == nil {
-		t.Errorf("got frame %x %q after the ping, want the end", op, p)
-	}
-	alive.write(ws.OpBinary, "still here")
+	c.write(ws.OpBinary, "still here")
 	for {
-		if op, p := alive.frame(); op == ws.OpBinary {
-			if string(p) != "still here" {
-				t.Errorf("got %q", p)
+		if op, p := c.frame(); op != ws.OpPing {
+			if op != ws.OpBinary || string(p) != "still here" {
+				t.Errorf("got frame %x %q", op, p)
 			}
 			return
 		}
+	}
+}
+
+func TestASilentClientIsPingedAndThenDropped(t *testing.T) {
+	rec := &recorder{}
+	g := start(t, Config{PingEvery: 20 * time.Millisecond, DeadAfter: 2 * time.Second, FirstMessageTimeout: time.Minute}, &echo{onClose: rec.close})
+	c := dial(t, g)
+	eventually(t, "dropping it", func() bool { return rec.count() == 1 })
+	if code, err := rec.end(0); code != codeAbnormal || err != errDead {
+		t.Errorf("ended with %v", rec)
+	}
+	c.expect(ws.OpPing, "")
+	if op, p, err := c.tryFrame(); err == nil {
+		t.Errorf("got frame %x %q after the ping, want the end", op, p)
 	}
 }
