@@ -23,10 +23,10 @@ func kosoku(t *testing.T) string {
 	}
 	found, err := exec.LookPath(path)
 	if err != nil && os.Getenv("CI") == "true" {
-		t.Fatalf("the Autobahn runner is missing: run edge/gateway/autobahn.sh (%v)", err)
+		t.Fatalf("the Autobahn runner is missing: run make deps (%v)", err)
 	}
 	if err != nil {
-		t.Skip("needs kosoku 0.1.0 from PyPI: run edge/gateway/autobahn.sh")
+		t.Skip("needs kosoku 0.1.0 from PyPI: run make deps")
 	}
 	return found
 }
