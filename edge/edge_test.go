@@ -230,6 +230,7 @@ func TestHelloAndTokens(t *testing.T) {
 		{"a token that has expired", [][]byte{hello(r.expiredToken(), 1)}, core.CodeTokenExpired, 4003},
 		{"hello twice", [][]byte{hello(good, 1), hello(good, 1)}, core.CodeInvalid, 0},
 		{"another protocol version", [][]byte{hello(good, 2)}, core.CodeInvalid, 4002},
+		{"another protocol version with other fields", [][]byte{append(hello("", 2)[:10], 0xff, 0xff)}, core.CodeInvalid, 4002},
 		{"a hello that is cut", [][]byte{hello(good, 1)[:20]}, core.CodeMalformed, 4004},
 		{"a message of an unknown type", [][]byte{hello(good, 1), {0x3f, 1, 2}}, core.CodeUnknownMessage, 0},
 		{"a message of the server's", [][]byte{hello(good, 1), wire.Presence{Online: 1}.AppendTo(nil)}, core.CodeUnknownMessage, 0},
@@ -443,6 +444,75 @@ func TestGoodbyeTellsWhenToComeBack(t *testing.T) {
 	}
 	if err := r.end(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestPlacementsUnderWayAreAnsweredBeforeGoodbye(t *testing.T) {
+	r := serve(t)
+	p := r.fresh(1).hello(r.token())
+	for range 30 {
+		p.place(3, 3, 3)
+	}
+	p.until("a first answer", func() bool { return len(p.answers) > 0 })
+	r.stop()
+	if code := p.closes(); code != 1012 {
+		t.Errorf("closed with %d", code)
+	}
+	if err := r.end(); err != nil {
+		t.Fatal(err)
+	}
+	if len(p.answers) != 30 { // placed, or refused as draining, but told
+		t.Errorf("%d of 30 were answered", len(p.answers))
+	}
+}
+
+func TestAWatchBeforeInitIsKept(t *testing.T) {
+	r := serve(t)
+	p := r.fresh(1).dial()
+	p.send(wire.Hello{Version: wire.Version, Instance: 1, Capabilities: wire.CanRange, Token: r.token()})
+	p.send(wire.Watch{Canvas: p.canvas, Shards: []wire.WatchShard{{Shard: 0, Resume: true}}})
+	p.send(wire.Watch{Canvas: p.canvas, Shards: []wire.WatchShard{{Shard: 0}, {Shard: 1, Resume: true}}})
+	p.until("both shards", func() bool { return (p.follow|p.lost)&0b11 == 0b11 })
+	if p.lost != 0 {
+		t.Errorf("shards %b have to be fetched", p.lost)
+	}
+}
+
+func TestGrowthIsToldInOrderAndSurvivesARestart(t *testing.T) {
+	data := t.TempDir()
+	r := serve(t, "--data", data, "--size", "300x300", "--admin-listen", "127.0.0.1:0")
+	p := r.fresh(1).hello(r.token()).watch(1)
+	p.placed(p.place(5, 5, 5))
+	old := r.fresh(2) // a copy of the small canvas
+	req, _ := http.NewRequest("PATCH", "http://"+regexpAdmin.FindStringSubmatch(r.log.String())[1]+"/admin/v1/config", strings.NewReader(`{"width": 700, "height": 400}`))
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != 200 {
+		t.Fatalf("the admin API answered %d", res.StatusCode)
+	}
+	p.until("the resync", func() bool { return p.lost == 1 })
+	if len(p.configs) == 0 || p.configs[0].Width != 700 {
+		t.Errorf("the resync came before the new size: %v", p.configs)
+	}
+	c := r.canvas()
+	if c.Width != 700 || c.Height != 400 {
+		t.Errorf("the canvas fetched after it is %dx%d", c.Width, c.Height)
+	}
+	p.load(c)
+	p.watch(0b11)
+	p.placed(p.place(650, 350, 3))
+	p.same(r)
+	if err := r.end(); err != nil {
+		t.Fatal(err)
+	}
+	r = serve(t, "--data", data)
+	old.addr = r.addr
+	if old.hello("").watch(1); old.lost != 1 {
+		t.Error("a copy of the small canvas was caught up with the large one")
 	}
 }
 

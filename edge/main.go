@@ -99,7 +99,9 @@ func printConfig(out io.Writer, c Config) error {
 	v := reflect.ValueOf(c)
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
-		if f.Tag.Get("json") == "-" || v.Field(i).IsZero() {
+		kind := f.Type.Kind()
+		notGiven := v.Field(i).IsZero() && (kind == reflect.String || kind == reflect.Slice)
+		if f.Tag.Get("json") == "-" || notGiven {
 			continue
 		}
 		value := v.Field(i).Interface()

@@ -466,7 +466,10 @@ func (p *peer) same(r *running) {
 			}
 			ahead = ahead || p.seqs[s.Shard] > s.Seq
 		}
-		if ahead && try < 100 { // a version is made at most once a second
+		if ahead { // a version is made at most once a second
+			if try == 400 {
+				p.t.Fatalf("HTTP shows an older canvas than the peer's %v for 20 s", p.seqs[:4])
+			}
 			time.Sleep(50 * time.Millisecond)
 			continue
 		}

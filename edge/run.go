@@ -83,7 +83,11 @@ func run(ctx context.Context, s settings, out io.Writer, log *slog.Logger) (err 
 	}
 	serving, stopServing := context.WithCancel(live)
 	defer stopServing()
-	parts.Go(func() { e.session.Run(serving) })
+	answered := make(chan struct{})
+	parts.Go(func() {
+		defer close(answered)
+		e.session.Run(serving)
+	})
 	if err := e.listen(); err != nil {
 		stop(err)
 		parts.Wait()
@@ -101,7 +105,10 @@ func run(ctx context.Context, s settings, out io.Writer, log *slog.Logger) (err 
 	case <-e.gateway.Load().Done():
 		err = fmt.Errorf("the gateway ended: %w", e.gateway.Load().Err())
 	}
-	e.goodbye(stopServing)
+	e.draining.Store(true)
+	e.session.Drain()
+	stopServing()
+	e.goodbye(answered)
 	stop(nil)
 	parts.Wait()
 	return err
@@ -134,7 +141,8 @@ func (e *edge) build(ctx context.Context) (err error) {
 		},
 		Room:    func() bool { g := e.gateway.Load(); return g != nil && g.Queued() < broadcastsMax-3 },
 		Say:     func() []byte { return e.session.Say() },
-		Changed: e.changed,
+		Changed: func(c *core.Config) []byte { return e.session.ConfigFrame(c) },
+		Grown:   func() { e.gateway.Load().Each(e.session.Grown) },
 	}); err != nil {
 		return err
 	}
@@ -210,14 +218,6 @@ func (e *edge) verify(text string) (session.User, error) {
 	return session.User{ID: claim.UID, Public: e.keys.PublicID(claim.UID), Name: e.keys.Name(claim.UID)}, nil
 }
 
-// changed tells every client of a new configuration.
-func (e *edge) changed(c *core.Config, grown bool) []byte {
-	if grown {
-		e.gateway.Load().Each(e.session.Grown)
-	}
-	return e.session.ConfigFrame(c)
-}
-
 // broadcastsMax is how many broadcasts may wait on a loop before a tick waits.
 const broadcastsMax = 16
 
@@ -265,21 +265,22 @@ func (e *edge) health() api.Health {
 
 // goodbye refuses what is new, lets every client know when to come back, and
 // waits at most --drain for it. With nobody connected it takes no time.
-func (e *edge) goodbye(stopServing func()) {
+func (e *edge) goodbye(answered <-chan struct{}) {
 	g := e.gateway.Load()
-	e.draining.Store(true)
-	e.session.Drain()
 	g.Drain()
 	limit, cancel := context.WithTimeout(context.Background(), e.s.Drain)
 	defer cancel()
-	stopServing() // placements under way are answered before their connections close
+	select {
+	case <-answered: // placements under way, before their connections close
+	case <-limit.Done():
+	}
 	spreadMS := uint64(min(30_000, 100+10*g.Conns()))
 	g.Each(func(c *gateway.Conn) { e.session.Bye(c, 0, spreadMS) })
-	if err := g.Stop(limit); err != nil {
-		e.log.Warn("some connections were cut", "err", err)
-	}
 	if err := e.api.Shutdown(limit); err != nil {
 		e.log.Warn("some requests were cut", "err", err)
+	}
+	if err := g.Stop(limit); err != nil {
+		e.log.Warn("some connections were cut", "err", err)
 	}
 	if e.admin != nil {
 		_ = e.admin.ShutdownWithContext(limit)

@@ -12,7 +12,7 @@ package wire
 //	v     cooldown in ms, 0 = none
 //	v     max: placements that a rested user may make at once
 //	v     tick in ms: how often batches come
-//	1     flags: 1 = read-only, nothing can be placed just now
+//	1     flags: bit 0 = read-only, nothing can be placed just now; others are for later versions
 //	v     n, 2..256 colours
 //	n ×   red (1), green (1), blue (1), name (v+n)
 type Config struct {
@@ -61,9 +61,9 @@ func (f *fields) config() (c Config) {
 	c.BurstMax = uint32(f.varint(1<<32-1, "max"))
 	c.TickMS = uint32(f.varint(1<<32-1, "tick"))
 	flags := f.uint8("flags")
-	c.ReadOnly = flags == 1
-	if f.err == nil && (c.Bits != 4 && c.Bits != 8 || c.Width == 0 || c.Height == 0 || flags > 1) {
-		f.fail(OutOfRange, "size, bits or flags")
+	c.ReadOnly = flags&1 == 1
+	if f.err == nil && (c.Bits != 4 && c.Bits != 8 || c.Width == 0 || c.Height == 0) {
+		f.fail(OutOfRange, "size or bits")
 	}
 	n := f.count(256, 4, "colors")
 	c.Colors = make([]Color, n)

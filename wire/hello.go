@@ -29,15 +29,22 @@ func (h Hello) AppendTo(dst []byte) []byte {
 	dst = append(dst, byte(TypeHello))
 	dst = appendVarint(dst, uint64(h.Version))
 	dst = appendUint64(dst, h.Instance)
+	if h.Version != Version {
+		return dst
+	}
 	dst = appendVarint(dst, uint64(h.Capabilities))
 	return appendText(dst, h.Token)
 }
 
-// ParseHello parses a hello. It copies the token.
+// ParseHello parses a hello. It copies the token. Of another protocol version it
+// reads the version and the instance only, which are first in all of them.
 func ParseHello(msg []byte) (h Hello, err error) {
 	f := open(msg, TypeHello)
 	h.Version = uint32(f.varint(1<<32-1, "version"))
 	h.Instance = f.uint64("instance")
+	if f.err == nil && h.Version != Version {
+		return h, nil
+	}
 	h.Capabilities = Capabilities(f.varint(VarintMax, "capabilities"))
 	h.Token = f.text(TokenBytesMax, "token")
 	return h, f.err

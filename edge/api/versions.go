@@ -43,8 +43,9 @@ func (vs *versions) newest() (*version, error) {
 	vs.drop(now)
 	if n := len(vs.kept); n > 0 {
 		last := vs.kept[n-1]
-		if now.Sub(last.made) < versionEvery || vs.canvas.Heads() == last.heads || !vs.fits(last) {
-			return last, nil
+		age, grown := now.Sub(last.made), vs.canvas.Config().Geometry() != last.config.Geometry()
+		if vs.canvas.Heads() == last.heads || !grown && (age < versionEvery || !vs.fits(last)) {
+			return last, nil // but never a smaller canvas to those who were told that it grew
 		}
 	}
 	s := vs.canvas.Snapshot()

@@ -35,8 +35,10 @@ type Options struct {
 	Say func() []byte
 	// Changed is called on the hub's goroutine when the configuration changed, in
 	// its place between two ticks, and returns the frames that tell every client.
-	// grown: the canvas is larger, and all clients must fetch it again.
-	Changed func(c *core.Config, grown bool) []byte
+	Changed func(c *core.Config) []byte
+	// Grown is called after that when the canvas is larger: all clients must be
+	// told to fetch it again.
+	Grown func()
 }
 
 // A Hub follows the log of one canvas. Its methods may be called from any
@@ -171,6 +173,9 @@ func (h *Hub) apply(r *core.Record) error {
 	case core.KindPlacements:
 		h.applyPlacements(sh, r)
 	case core.KindConfig:
+		if h.shown == nil {
+			h.ringBytes -= sh.ring.clear() // who stood before it may have had a smaller canvas
+		}
 		h.ringBytes += sh.ring.add(r.First, notAPixel, r.TimeMS)
 		h.applyConfig(r.Config)
 	case core.KindStart:

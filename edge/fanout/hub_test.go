@@ -47,7 +47,7 @@ func newRig(t *testing.T, width, height int, palette string, tweak func(*Options
 		NowMS: func() int64 { return r.nowMS }, Logger: slog.New(slog.DiscardHandler),
 		Room: func() bool { return true }, Say: func() []byte { return nil },
 		Broadcast: func(b *gateway.Broadcast) { r.sent = append(r.sent, b) },
-		Changed:   func(*core.Config, bool) []byte { return nil },
+		Changed:   func(*core.Config) []byte { return nil }, Grown: func() {},
 	}
 	if tweak != nil {
 		tweak(&opt)
@@ -413,6 +413,28 @@ func TestEachShardIsCheckedOnceAMinute(t *testing.T) {
 	}
 }
 
+func TestClientsThatAreFarBehindShareACatchUp(t *testing.T) {
+	rnd := testSeed(t)
+	r := newRig(t, 512, 512, "place2017", nil)
+	var away []*viewer
+	for range 3 {
+		away = append(away, r.newViewer(ClassAll))
+		r.place(rnd, 7)
+		r.tick()
+	}
+	for range 18 {
+		r.place(rnd, blockEvents)
+	}
+	r.tick()
+	for _, v := range away {
+		v.watch(0, 1)
+		v.same()
+	}
+	if n := r.hub.Stats().CatchUps; n != 1 {
+		t.Errorf("%d catch-ups were encoded for clients in one block", n)
+	}
+}
+
 func TestChangesThatCancelOutStillMoveTheSeq(t *testing.T) {
 	r := newRig(t, 512, 512, "place2017", nil)
 	v := r.newViewer(ClassAll)
@@ -434,7 +456,7 @@ func TestACanvasThatGrowsIsFetchedAnew(t *testing.T) {
 	rnd := testSeed(t)
 	grew := false
 	r := newRig(t, 600, 500, "place2017", func(o *Options) {
-		o.Changed = func(_ *core.Config, grown bool) []byte { grew = grown; return nil }
+		o.Grown = func() { grew = true }
 	})
 	v := r.newViewer(ClassAll)
 	v.watch(0, 0b11)
@@ -486,7 +508,7 @@ func TestARingIsFilledFromBeforeTheBase(t *testing.T) {
 	ring.visit(0, base.Heads[0], func(off uint32) { rec.Events = append(rec.Events, core.Event{Offset: off, Color: 3}) })
 	log = append(log, rec)
 	hub, err := NewHub(Options{Base: base, RingFrom: core.Heads{}, TickEvery: time.Second, NowMS: fresh.hub.opt.NowMS,
-		Room: fresh.hub.opt.Room, Say: fresh.hub.opt.Say, Broadcast: fresh.hub.opt.Broadcast, Changed: fresh.hub.opt.Changed,
+		Room: fresh.hub.opt.Room, Say: fresh.hub.opt.Say, Broadcast: fresh.hub.opt.Broadcast, Changed: fresh.hub.opt.Changed, Grown: fresh.hub.opt.Grown,
 		RingAge: 5 * time.Minute, RingBytes: 64 << 20, CheckEach: time.Minute, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)

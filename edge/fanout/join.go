@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"sync"
+	"time"
 
 	"pixelwall/core"
 	"pixelwall/wire"
@@ -52,7 +53,7 @@ type joinQueue struct {
 	ready  chan struct{} // has room for one: a wake-up
 	mu     sync.Mutex
 	queue  []Join
-	spare  []Join
+	first  int // of queue that was not served
 	closed bool
 }
 
@@ -60,42 +61,60 @@ type joinQueue struct {
 func (h *Hub) Join(j Join) bool {
 	q := &h.joins
 	q.mu.Lock()
-	room := !q.closed && len(q.queue) < joinsMax
+	room := !q.closed && len(q.queue)-q.first < joinsMax
 	if room {
 		q.queue = append(q.queue, j)
 	}
 	q.mu.Unlock()
 	if room {
-		select {
-		case q.ready <- struct{}{}:
-		default:
-		}
+		wake(q.ready)
 	}
 	return room
 }
 
-func (q *joinQueue) take() []Join {
+// next takes the oldest join.
+func (q *joinQueue) next() (j Join, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	taken := q.queue
-	q.queue, q.spare = q.spare[:0], taken
-	return taken
+	if q.first == len(q.queue) {
+		q.queue, q.first = q.queue[:0], 0
+		return j, false
+	}
+	j, q.queue[q.first] = q.queue[q.first], Join{}
+	q.first++
+	return j, true
 }
 
 func (q *joinQueue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.closed, q.queue = true, nil
+	q.closed, q.queue, q.first = true, nil, 0
 }
 
-// serveJoins answers all joins that wait.
+// joinsSlice is how long joins are served before a tick may come between.
+const joinsSlice = 10 * time.Millisecond
+
+// serveJoins answers the joins that wait. The tail goes on between two of them,
+// and a tick comes between when there are many.
 func (h *Hub) serveJoins() {
-	joins := h.joins.take()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for i := range joins {
-		h.serve(&joins[i])
-		joins[i] = Join{}
+	began := time.Now()
+	for time.Since(began) < joinsSlice {
+		j, ok := h.joins.next()
+		if !ok {
+			return
+		}
+		h.mu.Lock()
+		h.serve(&j)
+		h.mu.Unlock()
+	}
+	wake(h.joins.ready)
+}
+
+// wake makes the reader of a one-place channel look, now or when it comes back.
+func wake(ready chan struct{}) {
+	select {
+	case ready <- struct{}{}:
+	default:
 	}
 }
 
@@ -111,9 +130,7 @@ func (h *Hub) serve(j *Join) {
 	for _, w := range j.Shards {
 		s, bit := core.ShardID(w.Shard), uint64(1)<<w.Shard
 		switch {
-		case h.shown == nil || !h.shown.Geometry().Has(s):
-			continue // the session refuses shards that the canvas does not have
-		case j.Foreign:
+		case j.Foreign || h.shown == nil || !h.shown.Geometry().Has(s): // or the canvas grows with the next tick
 			lost = append(lost, w.Shard)
 		case !w.Resume && j.Sub.followed&bit != 0:
 			d.Follow |= bit
@@ -142,15 +159,38 @@ func (h *Hub) serve(j *Join) {
 	j.Client.Deliver(d)
 }
 
-// catchUpMax is how many catch-ups of a shard are kept within a tick: a crowd
-// joins from the few canvas versions that a CDN holds.
-const catchUpMax = 64
+const (
+	// catchUpBytes bounds the catch-ups of a shard that are kept within a tick: a
+	// crowd joins from the few canvas versions that a CDN holds.
+	catchUpBytes = 2 << 20
+	// catchUpExact is how far behind a client may be to get a catch-up of its own,
+	// in events. Whoever is further behind gets one that begins a little earlier
+	// and that many share, so that a crowd that was away costs a few encodings.
+	catchUpExact = 16 * blockEvents
+)
 
 // A catchUpCache holds the catch-up frames to the present boundary, by the seq
 // that they begin at.
-type catchUpCache struct{ frames map[uint64][]byte }
+type catchUpCache struct {
+	frames map[uint64][]byte
+	bytes  int
+}
 
-func (c *catchUpCache) forget() { clear(c.frames) }
+func (c *catchUpCache) forget() {
+	clear(c.frames)
+	c.bytes = 0
+}
+
+func (c *catchUpCache) keep(held uint64, frame []byte) {
+	if c.bytes+len(frame) > catchUpBytes {
+		return
+	}
+	if c.frames == nil {
+		c.frames = make(map[uint64][]byte)
+	}
+	c.frames[held] = frame
+	c.bytes += len(frame)
+}
 
 // catchUp returns the frame that brings a copy of shard s at seq held to the
 // boundary. False means that the ring does not reach back that far, or that the
@@ -159,6 +199,9 @@ func (h *Hub) catchUp(s core.ShardID, held uint64) ([]byte, bool) {
 	sh := &h.shards[s]
 	if held > sh.shownSeq {
 		return nil, false
+	}
+	if sh.shownSeq-held > catchUpExact {
+		held = sh.ring.blockBefore(held)
 	}
 	if frame, ok := sh.catchUps.frames[held]; ok {
 		return frame, true
@@ -176,12 +219,7 @@ func (h *Hub) catchUp(s core.ShardID, held uint64) ([]byte, bool) {
 	up.Payload, up.Param = h.encoder.AppendRice(h.payload[:0], canvas, h.pixels)
 	h.payload = up.Payload
 	frame := wire.AppendFrame(nil, up)
-	if sh.catchUps.frames == nil {
-		sh.catchUps.frames = make(map[uint64][]byte)
-	}
-	if len(sh.catchUps.frames) < catchUpMax {
-		sh.catchUps.frames[held] = frame
-	}
+	sh.catchUps.keep(held, frame)
 	h.stats.catchUps.Add(1)
 	return frame, true
 }

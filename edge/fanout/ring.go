@@ -83,6 +83,16 @@ func (r *ring) oldestMS() (int64, bool) {
 	return r.blocks[0].lastMS, true
 }
 
+// blockBefore returns the seq before the block that holds the event after held,
+// or held itself where the ring does not reach back to it.
+func (r *ring) blockBefore(held uint64) uint64 {
+	i := sort.Search(len(r.blocks), func(i int) bool { return r.blocks[i].first > held+1 }) - 1
+	if i < 0 {
+		return held
+	}
+	return r.blocks[i].first - 1
+}
+
 // visit calls fn with the offset of each event after held up to and including to,
 // oldest first. It reports false, having called nothing, when the ring does not
 // reach back that far.

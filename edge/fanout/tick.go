@@ -53,7 +53,7 @@ func (h *Hub) tick() {
 		return
 	}
 	if h.changed || h.grown {
-		h.say(h.switchConfig())
+		h.switchConfig()
 	}
 	h.say(h.opt.Say())
 	if b := h.encode(); b != nil {
@@ -64,7 +64,7 @@ func (h *Hub) tick() {
 
 // switchConfig lets a new configuration take its place between two ticks. A
 // canvas that grew is not described by batches: everybody fetches it.
-func (h *Hub) switchConfig() []byte {
+func (h *Hub) switchConfig() {
 	grown := h.grown
 	if grown {
 		h.growth++
@@ -80,7 +80,10 @@ func (h *Hub) switchConfig() []byte {
 		h.setBoundary()
 	}
 	h.changed, h.grown = false, false
-	return h.opt.Changed(h.Config(), grown)
+	h.say(h.opt.Changed(h.Config()))
+	if grown {
+		h.opt.Grown()
+	}
 }
 
 // say hands frames to everybody.

@@ -63,6 +63,7 @@ type Conn struct {
 	why    error      // for Handler.Close
 
 	idx     int32 // place in the loop's packed slices
+	large   int32 // bytes of the last Send that found nothing waiting
 	code    uint16
 	state   state
 	opened  bool // Handler.Open was called
@@ -142,13 +143,17 @@ func (c *Conn) Lagging() bool {
 // Send queues whole frames for c and reports whether it took them: not when c
 // is gone, and not when something already waits and twice the backlog would be
 // exceeded: broadcasts stop at the backlog, so answers find as much room again.
+// What is sent when nothing waits, such as a large catch-up, does not count.
 //
 // Ownership: Send does not keep frame.
 func (c *Conn) Send(frame []byte) bool {
 	if c.state != stateOpen {
 		return false
 	}
-	if waiting := c.gc.OutboundBuffered(); waiting > 0 && waiting+len(frame) > 2*c.loop.g.cfg.BacklogBytes {
+	switch waiting := c.gc.OutboundBuffered(); {
+	case waiting == 0:
+		c.large = int32(len(frame))
+	case waiting+len(frame) > int(c.large)+2*c.loop.g.cfg.BacklogBytes:
 		return false
 	}
 	c.write(frame)

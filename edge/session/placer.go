@@ -166,6 +166,9 @@ func (p *placer) answer(cl *client, number uint32, o *core.Outcome) {
 	r.add(cl, true, wire.Placed{
 		Number: number, Shard: uint8(o.Shard), Seq: o.Seq, TimeMS: uint64(o.TimeMS), Allowance: allowance(o.Allowance),
 	})
+	if o.Repeated {
+		return // nothing changed for the user's other pages
+	}
 	cl.user.others(cl, func(other *client) {
 		p.replies[other.conn.Loop()].add(other, false, allowance(o.Allowance))
 	})

@@ -35,12 +35,27 @@ func (cl *client) watch(payload []byte) {
 	j := &fanout.Join{Client: cl, Sub: &cl.sub, Shards: w.Shards, Foreign: w.Canvas != cl.srv.opt.CanvasID}
 	switch {
 	case !cl.greeted:
-		cl.wanted = j // the last one counts: it names all that is wanted
+		cl.want(j)
 	case cl.behind != nil:
 		cl.owe(j)
 	default:
 		cl.join(j)
 	}
+}
+
+// want keeps what a client asks for before it was greeted. The last watch counts,
+// because it names all that is wanted; what it goes on with, an earlier one began.
+func (cl *client) want(j *fanout.Join) {
+	if cl.wanted != nil {
+		for i, w := range j.Shards {
+			for _, before := range cl.wanted.Shards {
+				if !w.Resume && before.Shard == w.Shard {
+					j.Shards[i] = before
+				}
+			}
+		}
+	}
+	cl.wanted = j
 }
 
 func (cl *client) join(j *fanout.Join) {
@@ -103,5 +118,7 @@ func (cl *client) catchUp() {
 		s := bits.TrailingZeros64(set)
 		j.Shards = append(j.Shards, wire.WatchShard{Shard: uint8(s), Resume: true, Held: held[s]})
 	}
-	cl.join(&j)
+	if j.Ticket = cl.ticket; !cl.srv.opt.Hub.Join(j) {
+		cl.conn.Close(closeTryLater, "too many are joining") // nothing else would bring it back in step
+	}
 }
