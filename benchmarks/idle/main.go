@@ -6,12 +6,13 @@
 // It starts an edge of its own on a free port with an empty folder. Each
 // connection is upgraded, says hello and watches one shard. Both processes have
 // one descriptor a connection; where a process may not have that many, fewer are
-// made and the report says so.
+// made, the report says so and the exit code is 1. So it is above --max-bytes.
 package main
 
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -41,6 +42,7 @@ type report struct {
 func main() {
 	edge := flag.String("edge", "bin/edge", "the edge to measure")
 	conns := flag.Int("conns", 15000, "connections")
+	maxBytes := flag.Float64("max-bytes", 0, "exit 1 when a connection costs more `bytes` than this; 0 for no bound")
 	asJSON := flag.Bool("json", false, "print one JSON object")
 	flag.Parse()
 	r, err := measure(*edge, *conns)
@@ -50,10 +52,27 @@ func main() {
 	}
 	if *asJSON {
 		_ = json.NewEncoder(os.Stdout).Encode(r)
-		return
+	} else {
+		fmt.Printf("%d connections: %.0f bytes each (resident memory %.1f MB before, %.1f MB after), %.0f connections/s\n",
+			r.Conns, r.BytesPerConn, float64(r.RSSBefore)/1e6, float64(r.RSSAfter)/1e6, r.AcceptPerSec)
 	}
-	fmt.Printf("%d connections: %.0f bytes each (resident memory %.1f MB before, %.1f MB after), %.0f connections/s\n",
-		r.Conns, r.BytesPerConn, float64(r.RSSBefore)/1e6, float64(r.RSSAfter)/1e6, r.AcceptPerSec)
+	if err := r.misses(*conns, *maxBytes); err != nil {
+		fmt.Fprintln(os.Stderr, "idle:", err)
+		os.Exit(1)
+	}
+}
+
+// misses says what r lacks of conns connections at maxBytes each, at most; 0 is
+// no bound.
+func (r *report) misses(conns int, maxBytes float64) error {
+	var errs []error
+	if r.Conns < conns {
+		errs = append(errs, fmt.Errorf("%d connections were made, want %d", r.Conns, conns))
+	}
+	if maxBytes > 0 && r.BytesPerConn > maxBytes {
+		errs = append(errs, fmt.Errorf("%.0f bytes a connection, want at most %.0f", r.BytesPerConn, maxBytes))
+	}
+	return errors.Join(errs...)
 }
 
 func measure(edge string, n int) (*report, error) {
@@ -64,6 +83,9 @@ func measure(edge string, n int) (*report, error) {
 	if room := int(limit.Cur)*95/100 - 300; n > room {
 		fmt.Fprintf(os.Stderr, "idle: the limit of %d descriptors leaves room for %d connections\n", limit.Cur, room)
 		n = room
+	}
+	if n < 1 {
+		return nil, fmt.Errorf("%d connections are nothing to measure", n)
 	}
 	dir, err := os.MkdirTemp("", "pixelwall-idle-")
 	if err != nil {
