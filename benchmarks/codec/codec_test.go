@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,6 +31,20 @@ func synthetic(colors int) *trace.Trace {
 	return t
 }
 
+// made returns a folder with a synthetic trace, which no target is about.
+func made(t *testing.T, colors int) (folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	var file bytes.Buffer
+	if err := synthetic(colors).Write(&file); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "made.pxt.gz"), file.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
 func TestEveryCodecGivesARowForEachBatchSize(t *testing.T) {
 	for _, tt := range []struct {
 		colors int
@@ -37,14 +53,7 @@ func TestEveryCodecGivesARowForEachBatchSize(t *testing.T) {
 		{16, "rice range frames json json+deflate fixed4 fixed3 varint varint+deflate"},
 		{40, "rice range frames json json+deflate fixed4 varint varint+deflate"},
 	} {
-		folder := t.TempDir()
-		var file bytes.Buffer
-		if err := synthetic(tt.colors).Write(&file); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(folder, "made.pxt.gz"), file.Bytes(), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		folder := made(t, tt.colors)
 		var out bytes.Buffer
 		w := bufio.NewWriter(&out)
 		if err := run(w, folder, true, false); err != nil {
@@ -96,16 +105,53 @@ func TestACodecThatGivesOtherPixelsBackFailsTheRun(t *testing.T) {
 	}
 }
 
+// met returns rows that meet every target.
+func met() (rows []row) {
+	for _, t := range targets {
+		rows = append(rows, row{Trace: t.trace + "_x", Batch: t.batch, Codec: t.codec, BytesPerPixel: t.bytes})
+	}
+	for codec, ns := range nsTargets {
+		rows = append(rows, row{Trace: "other", Batch: "natural", Codec: codec, BytesPerPixel: 9, EncodeNsPerPixel: ns, DecodeNsPerPixel: ns})
+	}
+	return append(rows, row{Trace: "other", Batch: "natural", Codec: "json", BytesPerPixel: 99, DecodeNsPerPixel: 4000})
+}
+
 func TestMissedTargetsAreNamed(t *testing.T) {
-	rows := []row{
-		{Trace: "place2017_x", Batch: "1000", Codec: "range", BytesPerPixel: 1.75, EncodeNsPerPixel: 400},
-		{Trace: "place2017_x", Batch: "1000", Codec: "frames", BytesPerPixel: 1.86},
-		{Trace: "other", Batch: "natural", Codec: "rice", BytesPerPixel: 9, DecodeNsPerPixel: 41},
-		{Trace: "other", Batch: "natural", Codec: "json", BytesPerPixel: 99, DecodeNsPerPixel: 4000},
+	if missed := missedTargets(met()); len(missed) != 0 {
+		t.Errorf("all targets are met, and yet %v", missed)
+	}
+	rows := met()
+	for i := range targets {
+		rows[i].BytesPerPixel += 0.01
 	}
 	missed := missedTargets(rows)
-	if len(missed) != 2 || !strings.Contains(missed[0].Error(), "frames: 1.860") || !strings.Contains(missed[1].Error(), "41 ns") {
-		t.Errorf("missed %v", missed)
+	for i, want := range targets {
+		if len(missed) != len(targets) || !strings.Contains(missed[i].Error(), want.trace+"_x, "+want.batch+", "+want.codec) {
+			t.Errorf("a hundredth too much: %v", missed)
+		}
+	}
+	slow := append(met(), row{Codec: "rice", DecodeNsPerPixel: 41}, row{Codec: "range", EncodeNsPerPixel: 401})
+	if missed := fmt.Sprint(missedTargets(slow)); strings.Count(missed, "ns a pixel") != 2 || !strings.Contains(missed, "41 ns") || !strings.Contains(missed, "401 ns") {
+		t.Errorf("one nanosecond too much: %v", missed)
+	}
+}
+
+func TestATargetWithoutARowIsMissed(t *testing.T) {
+	if missed := missedTargets(nil); len(missed) != len(targets)+len(nsTargets) {
+		t.Errorf("nothing was measured, and only %v", missed)
+	}
+	for i, target := range targets {
+		missed := missedTargets(slices.Delete(met(), i, i+1))
+		if len(missed) != 1 || !strings.Contains(missed[0].Error(), target.batch+", "+target.codec+": not measured") {
+			t.Errorf("%+v was not measured: %v", target, missed)
+		}
+	}
+}
+
+func TestACheckOfOtherTracesFails(t *testing.T) {
+	err := run(bufio.NewWriter(&bytes.Buffer{}), made(t, 16), true, true)
+	if err == nil || strings.Count(err.Error(), "not measured") != len(targets) {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -39,7 +39,7 @@ var batchNames = []string{"natural", "1000", "10000", "35000"}
 func main() {
 	folder := flag.String("traces", "../shared/data", "`folder` with PXT1 files (*.pxt.gz)")
 	asJSON := flag.Bool("json", false, "print one object a line")
-	check := flag.Bool("check", false, "exit 1 where a target is missed")
+	check := flag.Bool("check", false, "exit 1 where a target is missed or its trace is")
 	flag.Parse()
 	out := bufio.NewWriter(os.Stdout)
 	err := run(out, *folder, *asJSON, *check)
@@ -57,7 +57,7 @@ func run(out *bufio.Writer, folder string, asJSON, check bool) error {
 	if len(paths) == 0 {
 		return fmt.Errorf("no *.pxt.gz in %s", folder)
 	}
-	var missed []error
+	var all []row
 	for _, path := range paths {
 		name := strings.TrimSuffix(filepath.Base(path), ".pxt.gz")
 		t, err := trace.Open(path)
@@ -76,11 +76,12 @@ func run(out *bufio.Writer, folder string, asJSON, check bool) error {
 		if err := errors.Join(err, out.Flush()); err != nil {
 			return err
 		}
-		if check {
-			missed = append(missed, missedTargets(rows)...)
-		}
+		all = append(all, rows...)
 	}
-	return errors.Join(missed...)
+	if !check {
+		return nil
+	}
+	return errors.Join(missedTargets(all)...)
 }
 
 // measureTrace measures every codec at every batch size.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -26,19 +28,39 @@ var targets = []target{
 // Nanoseconds a pixel, to encode as well as to decode.
 var nsTargets = map[string]float64{"rice": 40, "range": 400}
 
-// missedTargets names every target that rows do not meet.
+// missedTargets names every target that rows do not meet, and every one about
+// which they say nothing: a trace that is not there must not look like success.
 func missedTargets(rows []row) (missed []error) {
-	for _, r := range rows {
-		for _, t := range targets {
-			if strings.HasPrefix(r.Trace, t.trace) && r.Batch == t.batch && r.Codec == t.codec && r.BytesPerPixel > t.bytes {
+	for _, t := range targets {
+		found := false
+		for _, r := range rows {
+			if !strings.HasPrefix(r.Trace, t.trace) || r.Batch != t.batch || r.Codec != t.codec {
+				continue
+			}
+			found = true
+			if r.BytesPerPixel > t.bytes {
 				missed = append(missed, fmt.Errorf("%s, %s, %s: %.3f bytes a pixel, the target is %.2f",
 					r.Trace, r.Batch, r.Codec, r.BytesPerPixel, t.bytes))
 			}
 		}
-		ns := max(r.EncodeNsPerPixel, r.DecodeNsPerPixel)
-		if most, ok := nsTargets[r.Codec]; ok && ns > most {
-			missed = append(missed, fmt.Errorf("%s, %s, %s: %.0f ns a pixel, the target is %.0f",
-				r.Trace, r.Batch, r.Codec, ns, most))
+		if !found {
+			missed = append(missed, fmt.Errorf("%s, %s, %s: not measured, the target is %.2f bytes a pixel", t.trace, t.batch, t.codec, t.bytes))
+		}
+	}
+	for _, codec := range slices.Sorted(maps.Keys(nsTargets)) {
+		found := false
+		for _, r := range rows {
+			if r.Codec != codec {
+				continue
+			}
+			found = true
+			if ns := max(r.EncodeNsPerPixel, r.DecodeNsPerPixel); ns > nsTargets[codec] {
+				missed = append(missed, fmt.Errorf("%s, %s, %s: %.0f ns a pixel, the target is %.0f",
+					r.Trace, r.Batch, r.Codec, ns, nsTargets[codec]))
+			}
+		}
+		if !found {
+			missed = append(missed, fmt.Errorf("%s: not measured, the target is %.0f ns a pixel", codec, nsTargets[codec]))
 		}
 	}
 	return missed
