@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -131,17 +132,17 @@ func writeTrace(t *testing.T, colors, events int, seconds uint32) string {
 	return path
 }
 
-// run calls the program as a user does and returns its report.
-func run(t *testing.T, args ...string) (Report, error) {
-	t.Helper()
+// run calls the program as a user does and returns its report. It never ends the
+// test, so that any goroutine may call it.
+func run(ctx context.Context, args ...string) (Report, error) {
 	var out strings.Builder
-	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	ctx, cancel := context.WithTimeout(ctx, 3*patience)
 	defer cancel()
 	err := realMain(ctx, append([]string{"replay", "--json"}, args...), &out, io.Discard)
 	var r Report
 	if out.Len() > 0 {
-		if err := json.Unmarshal([]byte(out.String()), &r); err != nil {
-			t.Fatalf("%v in %s", err, out.String())
+		if bad := json.Unmarshal([]byte(out.String()), &r); bad != nil {
+			err = errors.Join(err, fmt.Errorf("%w in %s", bad, out.String()))
 		}
 	}
 	return r, err
@@ -168,7 +169,7 @@ func TestReplayEndsEqualOnBothPixelWidths(t *testing.T) {
 		t.Run(palette, func(t *testing.T) {
 			path := writeTrace(t, colors, 4000, 4)
 			e := startEdge(t, "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--cooldown", "0", "--tick", "100ms", "--palette", palette, "--start-canvas", path)
-			r, err := run(t, "--url", e.url(), "--trace", path, "--watchers", "8", "--speed", "2")
+			r, err := run(t.Context(), "--url", e.url(), "--trace", path, "--watchers", "8", "--speed", "2")
 			wantWell(t, r, err, 4000)
 			if r.Reconnects+r.CanvasFetches+r.Resyncs != 0 || len(r.Notes) > 0 {
 				t.Errorf("%+v", r)
@@ -180,7 +181,7 @@ func TestReplayEndsEqualOnBothPixelWidths(t *testing.T) {
 func TestReplayOnABlankCanvasSaysThatItBeganOtherwise(t *testing.T) {
 	path := writeTrace(t, 16, 500, 1)
 	e := startEdge(t, "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--cooldown", "0", "--tick", "100ms", "--size", "600x530")
-	r, err := run(t, "--url", e.url(), "--trace", path, "--watchers", "2")
+	r, err := run(t.Context(), "--url", e.url(), "--trace", path, "--watchers", "2")
 	wantWell(t, r, err, 500)
 	if len(r.Notes) != 1 {
 		t.Errorf("notes %q", r.Notes)
@@ -203,7 +204,7 @@ func TestReplayGoesOnWhenTheServerIsKilled(t *testing.T) {
 	}
 	ended := make(chan end, 1)
 	go func() {
-		r, err := run(t, "--url", e.url(), "--trace", path, "--watchers", "8", "--reconnect")
+		r, err := run(t.Context(), "--url", e.url(), "--trace", path, "--watchers", "8", "--reconnect")
 		ended <- end{r, err}
 	}()
 	<-killed
@@ -280,7 +281,7 @@ func TestReplayNoticesSomebodyElsesPixels(t *testing.T) {
 		p.Finish()
 		painted <- p.Run(t.Context())
 	}()
-	r, err := run(t, "--url", e.url(), "--trace", path, "--watchers", "2", "--history", "10")
+	r, err := run(t.Context(), "--url", e.url(), "--trace", path, "--watchers", "2", "--history", "10")
 	if e := <-painted; e != nil {
 		t.Fatal(e)
 	}
@@ -302,16 +303,16 @@ func TestReplayRefusesAtOnce(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			e := startEdge(t, append(tt.args, "--listen", "127.0.0.1:0", "--data", t.TempDir())...)
-			_, err := run(t, "--url", e.url(), "--trace", path)
+			_, err := run(t.Context(), "--url", e.url(), "--trace", path)
 			if err == nil || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("%v, want one that says %q", err, tt.says)
 			}
 		})
 	}
-	if _, err := run(t, "--url", "ws://127.0.0.1:1/ws", "--trace", path); err == nil || !strings.Contains(err.Error(), "connecting to ws://127.0.0.1:1/ws") {
+	if _, err := run(t.Context(), "--url", "ws://127.0.0.1:1/ws", "--trace", path); err == nil || !strings.Contains(err.Error(), "connecting to ws://127.0.0.1:1/ws") {
 		t.Errorf("no server: %v", err)
 	}
-	if _, err := run(t, "--speed", "0", "--watchers=-1", "--trace", path); err == nil || !strings.Contains(err.Error(), "--speed") || !strings.Contains(err.Error(), "--watchers") {
+	if _, err := run(t.Context(), "--speed", "0", "--watchers=-1", "--trace", path); err == nil || !strings.Contains(err.Error(), "--speed") || !strings.Contains(err.Error(), "--watchers") {
 		t.Errorf("two bad flags: %v", err)
 	}
 }
