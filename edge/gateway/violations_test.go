@@ -34,7 +34,7 @@ func closeFrame(code uint16, reason string) string {
 func TestViolationsCloseWithTheirCode(t *testing.T) {
 	rec := &recorder{}
 	g := start(t, Config{
-		FirstMessageTimeout: 300 * time.Millisecond, HalfMessageTimeout: 300 * time.Millisecond, MessageBytesMax: 2048, ConnsPerAddress: -1,
+		FirstMessageTimeout: time.Minute, HalfMessageTimeout: time.Minute, MessageBytesMax: 2048, ConnsPerAddress: -1,
 	}, &echo{onClose: rec.close})
 	for i, tt := range []struct {
 		name string // reads on from "the gateway closes ..."
@@ -73,11 +73,6 @@ func TestViolationsCloseWithTheirCode(t *testing.T) {
 		{"a message over its limit in fragments with 1009", masked(0x02, strings.Repeat("x", 1024)) + masked(0x00, strings.Repeat("x", 1024)) + masked(0x80, "x"), 1009},
 		{"a fifth fragment with 1009", masked(0x02, "") + masked(0x00, "") + masked(0x00, "") + masked(0x00, "") + masked(0x80, ""), 1009},
 		{"fifty messages at once with 1008", strings.Repeat(masked(0x82, ""), 50), 1008},
-		{"a message half sent with 1008", masked(0x82, "hello") + masked(0x82, "hello")[:8], 1008},
-		{"a header half sent with 1008", masked(0x82, "hello") + "\x82", 1008},
-		{"a message that lacks its last fragment with 1008", masked(0x82, "hello") + masked(0x02, "hello"), 1008},
-		{"a client without a hello with 4001", "", CodeNoHello},
-		{"a client that only pings with 4001", masked(0x89, "p"), CodeNoHello},
 
 		{"close code 1000 with itself", closeFrame(1000, "bye"), 1000},
 		{"close code 1001 with itself", closeFrame(1001, ""), 1001},
@@ -105,8 +100,39 @@ func TestViolationsCloseWithTheirCode(t *testing.T) {
 			}
 		})
 	}
-	if s := g.Stats(); s.Conns != 0 || s.Closes[1009] != 5 || s.Closes[CodeNoHello] != 2 || s.Closes[0] != 2 {
+	if s := g.Stats(); s.Conns != 0 || s.Closes[1009] != 5 || s.Closes[0] != 2 {
 		t.Errorf("counted %+v", s)
+	}
+}
+
+func TestSilenceIsClosedWithItsCode(t *testing.T) {
+	half := Config{HalfMessageTimeout: 200 * time.Millisecond, FirstMessageTimeout: time.Minute}
+	first := Config{HalfMessageTimeout: time.Minute, FirstMessageTimeout: 200 * time.Millisecond}
+	for _, tt := range []struct {
+		name string // reads on from "the gateway closes ..."
+		cfg  Config
+		send string
+		want uint16
+	}{
+		{"a message half sent with 1008", half, masked(0x82, "hello") + masked(0x82, "hello")[:8], 1008},
+		{"a header half sent with 1008", half, masked(0x82, "hello") + "\x82", 1008},
+		{"a message that lacks its last fragment with 1008", half, masked(0x82, "hello") + masked(0x02, "hello"), 1008},
+		{"a client without a hello with 4001", first, "", CodeNoHello},
+		{"a client that only pings with 4001", first, masked(0x89, "p"), CodeNoHello},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			rec := &recorder{}
+			g := start(t, tt.cfg, &echo{onClose: rec.close})
+			c := dial(t, g)
+			c.send(tt.send)
+			if got := c.closed(); got != tt.want {
+				t.Errorf("closed with %d, want %d", got, tt.want)
+			}
+			eventually(t, "Handler.Close", func() bool { return rec.count() == 1 })
+			if got, _ := rec.end(0); got != tt.want || g.Stats().Closes[tt.want] != 1 {
+				t.Errorf("Handler.Close got %d, counted %v", got, g.Stats().Closes)
+			}
+		})
 	}
 }
 
@@ -165,10 +191,9 @@ func drip(t *testing.T, c net.Conn, text string, every time.Duration) time.Durat
 
 func TestDrippingClientsRunOutOfTime(t *testing.T) {
 	// A byte every 20 ms against limits of 200 ms is a byte every 5 s against 50 s.
-	cfg := Config{HandshakeTimeout: 200 * time.Millisecond, HalfMessageTimeout: 200 * time.Millisecond, CloseTimeout: 50 * time.Millisecond}
 	long := strings.Repeat("x", 1000)
 	t.Run("in the request head", func(t *testing.T) {
-		g := start(t, cfg, &echo{})
+		g := start(t, Config{HandshakeTimeout: 200 * time.Millisecond, CloseTimeout: 50 * time.Millisecond}, &echo{})
 		c := connect(t, g)
 		if took := drip(t, c, "GET /"+long, 20*time.Millisecond); took > patience {
 			t.Errorf("still open after %v", took)
@@ -178,7 +203,7 @@ func TestDrippingClientsRunOutOfTime(t *testing.T) {
 		}
 	})
 	t.Run("in a frame", func(t *testing.T) {
-		g := start(t, cfg, &echo{})
+		g := start(t, Config{HalfMessageTimeout: 200 * time.Millisecond, CloseTimeout: 50 * time.Millisecond}, &echo{})
 		c := dial(t, g)
 		drip(t, c, masked(0x82, long), 20*time.Millisecond)
 		if got := c.closed(); got != 1008 {
