@@ -23,7 +23,7 @@ type handover struct {
 func upgrades(t *testing.T) (*world, <-chan handover) {
 	taken := make(chan handover, 1)
 	w := newWorld(t, 8, 8, "place2017", func(o *Options) {
-		o.ReadTimeout, o.IdleTimeout = 300*time.Millisecond, 300*time.Millisecond
+		o.ReadTimeout, o.IdleTimeout = time.Second, time.Second
 		o.Upgrade = func(nc net.Conn, head []byte) { taken <- handover{nc, head} }
 	})
 	return w, taken
@@ -45,6 +45,7 @@ func TestAnUpgradeHandsOnEveryByteOnce(t *testing.T) {
 		{"everything apart", []string{first, handshake, early}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel() // each waits for longer than IdleTimeout
 			w, taken := upgrades(t)
 			c := w.dial()
 			go func() {
