@@ -86,6 +86,8 @@ func startTools() {
 		chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.UserDataDir(filepath.Join(dir, "profile")),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("enable-unsafe-swiftshader", true),
+		// Otherwise Chromium drops what is typed and clicked before a page's first frame.
+		chromedp.Flag("allow-pre-commit-input", true),
 	)
 	allocator, stopAllocator := chromedp.NewExecAllocator(context.Background(), opts...)
 	// Chromium is newer than the library's list of events; what it does not know it would log.
@@ -226,7 +228,10 @@ func newPage(t testing.TB, ctx context.Context, stop func(), url string, l look)
 	if err := chromedp.Listen(ctx, errs.hear); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { errs.report(t) })
+	t.Cleanup(func() {
+		errs.report(t)
+		p.explain()
+	})
 	p.do(chromedp.Navigate(url))
 	return p
 }
@@ -273,6 +278,24 @@ func (e *pageErrors) report(t testing.TB) {
 	}
 }
 
+// explain logs what a page of a failed test knows: the page that waits in vain
+// is often not the one that went wrong.
+func (p *page) explain() {
+	if !p.t.Failed() {
+		return
+	}
+	ctx, stop := context.WithTimeout(p.ctx, patience)
+	defer stop()
+	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](whatIsKnown, chromedp.EvalAwaitPromise))
+	p.t.Logf("a page of this test: %s %v", text, err)
+}
+
+const whatIsKnown = `(async () => JSON.stringify({
+	url: location.href, link: document.documentElement?.dataset.link,
+	said: ["banner", "toasts"].map((id) => document.getElementById(id)?.innerText),
+	state: globalThis.pixelwall?.state(), report: await globalThis.pixelwall?.report(),
+}))()`
+
 func (p *page) do(steps ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
 	ctx, stop := context.WithTimeout(p.ctx, 2*patience)
@@ -303,29 +326,29 @@ func eval[T any](p *page, expression string) T {
 // until waits for the expression, which may be a promise, to be true.
 func (p *page) until(expression string) {
 	p.t.Helper()
-	p.untilWithin(patience, expression)
+	waitFor(p.t, expression, func() bool { return eval[bool](p, "Promise.resolve("+expression+").then(Boolean)") })
 }
 
-func (p *page) untilWithin(limit time.Duration, expression string) {
-	p.t.Helper()
-	deadline := time.NewTimer(limit)
+// waitFor asks again and again whether cond holds.
+func waitFor(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	every := time.NewTicker(25 * time.Millisecond)
 	defer every.Stop()
-	for !eval[bool](p, "Promise.resolve("+expression+").then(Boolean)") {
+	for !cond() {
 		select {
 		case <-every.C:
 		case <-deadline.C:
-			p.t.Fatalf("%s: not true after %v; state %s, banner %q", expression, limit,
-				eval[json.RawMessage](p, "globalThis.pixelwall?.state() ?? null"), eval[string](p, "document.getElementById('banner')?.textContent ?? ''"))
+			t.Fatalf("after %v it had not come to: %s", patience, what)
 		}
 	}
 }
 
-// untilLive waits until the page is connected and every shard that it watches goes on.
+// untilLive waits until the page is connected, may paint, and follows what it watches.
 func (p *page) untilLive() {
 	p.t.Helper()
-	p.until("globalThis.pixelwall && pixelwall.report().then((r) => r && r.state === 'live' && r.shards.length > 0 && r.shards.some((s) => s.watched))")
+	p.until("globalThis.pixelwall && pixelwall.report().then((r) => r && r.state === 'live' && r.shards.length > 0 && r.shards.some((s) => s.watched) && !document.getElementById('name').hidden)")
 }
 
 // untilRest waits until nothing on the page moves.
@@ -367,6 +390,14 @@ func (p *page) click(at point) {
 func (p *page) key(keys string) {
 	p.t.Helper()
 	p.do(chromedp.KeyEvent(keys))
+}
+
+// keysAtOnce types keys in one moment, however slow the machine is: the page
+// takes digits together by the time of their events.
+func (p *page) keysAtOnce(keys string) {
+	p.t.Helper()
+	now := input.TimeSinceEpoch(float64(time.Now().UnixMicro()) / 1e6)
+	p.do(chromedp.KeyEvent(keys, func(k *input.DispatchKeyEventParams) { k.Timestamp = now }))
 }
 
 // touch puts the fingers down, moves them along and lifts them all.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"image/png"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -24,20 +23,6 @@ const (
 	red    = "#e50000" // colour 6 of place2017, key 6
 	yellow = "#e5d900" // colour 9
 )
-
-// sameCanvas waits until both pages hold the same copy of every shard that both
-// watch, and at least one of them.
-func sameCanvas(a, b *page) {
-	a.t.Helper()
-	const crcs = "pixelwall.report().then((r) => r.shards.map((s) => s.shard + ':' + s.seq + ':' + s.crc).sort().join())"
-	var first, second string
-	for range 200 {
-		if first, second = eval[string](a, crcs), eval[string](b, crcs); first == second && first != "" {
-			return
-		}
-	}
-	a.t.Fatalf("the copies differ\n%s\n%s", first, second)
-}
 
 func TestTwoPagesPaintAndSeeEachOther(t *testing.T) {
 	for _, tt := range []struct{ name, query, renderer string }{
@@ -67,7 +52,7 @@ func TestTwoPagesPaintAndSeeEachOther(t *testing.T) {
 			a.untilDrawn(121, 81, yellow)
 			a.until("pixelwall.state().hopes === 0")
 			b.until("pixelwall.state().hopes === 0")
-			sameCanvas(a, b)
+			s.sameCanvas(a, b)
 			// The server's checks came with each catch-up, and nobody differed.
 			if got := s.metric("pixelwall_session_diverged_total"); got != "0" {
 				t.Errorf("%s copies differed from the server's", got)
@@ -98,7 +83,7 @@ func (p *page) screen(at point) string {
 }
 
 func TestCountdownLastsThroughAReloadAndInASecondTab(t *testing.T) {
-	s := startEdge(t, "--cooldown", "60s")
+	s := startEdge(t, "--cooldown", "1h") // long enough that a slow machine is no reason to fail
 	a := openPage(t, s.url+"/?debug#50,50,20", desktop)
 	a.untilLive()
 	early := a.openTab(s.url+"/?debug#50,50,20", desktop)
@@ -110,7 +95,7 @@ func TestCountdownLastsThroughAReloadAndInASecondTab(t *testing.T) {
 
 	a.key("6")
 	a.click(a.cell(50, 50))
-	const cooling = "pixelwall.state().available === 0 && pixelwall.state().remainingMS > 50000 && pixelwall.state().remainingMS <= 60000"
+	const cooling = "pixelwall.state().available === 0 && pixelwall.state().remainingMS > 3500000 && pixelwall.state().remainingMS <= 3600000"
 	a.until(cooling)
 	early.until(cooling)
 	early.until("document.title.startsWith('(')")
@@ -157,10 +142,10 @@ func TestAKilledServerCostsNobodyAPixel(t *testing.T) {
 	b.untilLive()
 	b.untilDrawn(42, 40, red)
 	a.until("pixelwall.state().hopes === 0")
-	sameCanvas(a, b)
 	if got := s.metric("pixelwall_canvas_bytes_total"); got != "0" {
 		t.Errorf("%s bytes of canvas were fetched after the restart, want 0", got)
 	}
+	s.sameCanvas(a, b)
 }
 
 // metric returns a counter, or the sum of all with that name, as text; it fails
@@ -191,7 +176,7 @@ func (s *server) metric(name string) string {
 }
 
 func TestARefusedPixelIsTakenBackWithTheReason(t *testing.T) {
-	s := startEdge(t, "--cooldown", "30s")
+	s := startEdge(t, "--cooldown", "1h")
 	g := newGate(t, s.url)
 	a := openPage(t, g.url+"/?debug#60,60,20", desktop)
 	a.untilLive()
@@ -212,22 +197,20 @@ func TestARefusedPixelIsTakenBackWithTheReason(t *testing.T) {
 	a.until("document.getElementById('toasts').textContent.includes('too early')")
 	a.untilDrawn(60, 60, red)
 	a.until("pixelwall.state().available === 0 && pixelwall.state().hopes === 0")
-	sameCanvas(a, b)
+	s.sameCanvas(a, b)
 }
 
 func TestAReloadSendsAgainWhatWasNotAnswered(t *testing.T) {
-	s := startEdge(t, "--cooldown", "30s")
+	s := startEdge(t, "--cooldown", "1h")
 	g := newGate(t, s.url)
 	p := openPage(t, g.url+"/?debug#60,60,20", desktop)
 	p.untilLive()
 	g.hold()
 	p.key("6")
 	p.click(p.cell(61, 60))
-	for s.metric(`pixelwall_session_placements_total{result="placed"}`) != "1" {
-		if t.Context().Err() != nil {
-			t.Fatal("the placement does not arrive")
-		}
-	}
+	waitFor(t, "the placement at the server", func() bool {
+		return s.metric(`pixelwall_session_placements_total{result="placed"}`) == "1"
+	})
 	p.do(chromedp.Reload())
 	p.untilLive()
 	p.until("pixelwall.report().then((r) => r.unanswered === 0)")
@@ -263,8 +246,8 @@ func TestPagesStayEqualDuringAReplay(t *testing.T) {
 	}
 	late := openPage(t, s.url+"/?debug", desktop)
 	late.untilLive()
-	sameCanvas(gl, late)
-	sameCanvas(flat, late)
+	s.sameCanvas(gl, late)
+	s.sameCanvas(flat, late)
 	if got := s.metric("pixelwall_session_diverged_total"); got != "0" {
 		t.Errorf("%s copies differed from the server's", got)
 	}
@@ -484,7 +467,7 @@ func TestWhereWebSocketsAreBlockedTheCanvasIsShownByHTTP(t *testing.T) {
 	painter.click(painter.cell(92, 91))
 	blocked.untilDrawn(92, 91, red)
 
-	patch(t, admin, `{"width": 1100}`)
+	patch(t, admin, map[string]any{"width": 1100})
 	blocked.until("pixelwall.state().size.width === 1100")
 	blocked.click(blocked.cell(94, 94))
 	blocked.until("document.getElementById('toasts').textContent.includes('live connection')")
@@ -519,8 +502,7 @@ func TestAllOf32ColoursCanBeUsed(t *testing.T) {
 	b := openPage(t, s.url+"/?debug&renderer=2d#70,70,20", desktop)
 	a.untilLive()
 	b.untilLive()
-	a.key("2")
-	a.key("2") // the twenty-second: magenta
+	a.keysAtOnce("22") // the twenty-second: magenta
 	a.until("pixelwall.state().color === 21 && pixelwall.state().colors === 32")
 	a.click(a.cell(70, 71))
 	b.untilDrawn(70, 71, "#de107f")
@@ -529,7 +511,7 @@ func TestAllOf32ColoursCanBeUsed(t *testing.T) {
 	a.untilDrawn(72, 71, "#d4d7d9")
 	a.until("pixelwall.state().hopes === 0")
 	b.until("pixelwall.state().hopes === 0")
-	sameCanvas(a, b)
+	s.sameCanvas(a, b)
 }
 
 func TestAPageInOneShardWatchesThatShardOnly(t *testing.T) {
@@ -614,55 +596,4 @@ func TestDarkMode(t *testing.T) {
 	if eval[bool](dark, "pixelwall.state().moving") {
 		t.Error("it moves although less motion was asked for")
 	}
-}
-
-func TestPaletteAndCanvasGrowWhileConnected(t *testing.T) {
-	admin := freeAddress(t)
-	s := startEdge(t, "--palette", "place2022", "--admin-listen", admin)
-	p := openPage(t, s.url+"/?debug", desktop)
-	p.untilLive()
-	patch(t, admin, `{"append_colors":[{"name":"sand","hex":"#c2b280"},{"name":"mint","hex":"#98ff98"}]}`)
-	p.until("pixelwall.state().colors === 34 && document.querySelectorAll('.swatch').length === 34")
-	p.key("3")
-	p.key("4")
-	p.until("document.querySelector('#facts strong').textContent === 'mint'")
-
-	// So does the canvas.
-	patch(t, admin, `{"width": 1200}`)
-	p.until("pixelwall.state().size.width === 1200")
-	p.do(chromedp.Evaluate[chromedp.Void]("void (location.hash = '#1100,100,20')"))
-	p.until("pixelwall.report().then((r) => r.shards.some((s) => s.shard === 4 && s.watched))")
-	p.click(p.cell(1100, 101))
-	p.until("pixelwall.report().then((r) => r.unanswered === 0)")
-	p.until("pixelwall.state().hopes === 0")
-	p.untilDrawn(1100, 101, "#98ff98")
-}
-
-// patch changes the configuration of a running edge.
-func patch(t *testing.T, admin, body string) {
-	t.Helper()
-	request, err := http.NewRequest(http.MethodPatch, "http://"+admin+"/admin/v1/config", strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/json")
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	if text, _ := io.ReadAll(answer.Body); answer.StatusCode != http.StatusOK {
-		t.Fatalf("%d: %s", answer.StatusCode, text)
-	}
-}
-
-// freeAddress is a loopback address that nobody listens on just now.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

@@ -155,6 +155,10 @@ export class App {
       this.send({ kind: "hidden", hidden: document.hidden });
       if (!document.hidden) this.send({ kind: "wake" });
     });
+    // A page that was left may be kept, frozen, for a return. Its connection
+    // would live on and count as online; a frozen worker closes nothing any more.
+    addEventListener("pagehide", () => this.worker.terminate());
+    addEventListener("pageshow", (e) => e.persisted && location.reload());
     addEventListener("online", () => this.send({ kind: "wake" }));
   }
 

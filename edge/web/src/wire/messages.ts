@@ -135,13 +135,13 @@ function config(r: Reader): Config {
   const max = r.varint(u32, "max");
   const tickMS = r.varint(u32, "tick");
   const flags = r.u8("flags");
-  if ((bits !== 4 && bits !== 8) || width === 0 || height === 0 || flags > 1) throw new WireError("range", "size, bits or flags");
+  if ((bits !== 4 && bits !== 8) || width === 0 || height === 0) throw new WireError("range", "size or bits");
   const colors: Color[] = [];
   for (let n = r.count(256, 4, "colors"); n > 0; n--) {
     const [red, green, blue] = r.take(3, "color");
     colors.push({ rgb: (red << 16) | (green << 8) | blue, name: r.text(textBytesMax, "color name") });
   }
-  return { version, width, height, bits, blank, cooldownMS, max, tickMS, readOnly: flags === 1, colors };
+  return { version, width, height, bits, blank, cooldownMS, max, tickMS, readOnly: (flags & 1) === 1, colors };
 }
 
 function init(r: Reader): Init {
