@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"testing"
 
-	"pixelwall/core"
 	"pixelwall/wire"
 )
 
@@ -76,7 +75,7 @@ func (s *server) canvas() map[uint8]copyOfShard {
 	}
 	copies := map[uint8]copyOfShard{}
 	for _, shard := range file.Shards {
-		copies[shard.Shard] = copyOfShard{shard.Seq, crc32.Checksum(shard.Packed, core.Castagnoli)}
+		copies[shard.Shard] = copyOfShard{shard.Seq, crc32.Checksum(shard.Packed, crc32.MakeTable(crc32.Castagnoli))}
 	}
 	return copies
 }
