@@ -351,6 +351,13 @@ func (p *page) untilLive() {
 	p.until("globalThis.pixelwall && pixelwall.report().then((r) => r && r.state === 'live' && r.shards.length > 0 && r.shards.some((s) => s.watched) && !document.getElementById('name').hidden)")
 }
 
+// look follows a link to a place on the canvas.
+func (p *page) look(x, y, scale int) {
+	p.t.Helper()
+	p.do(chromedp.Evaluate[chromedp.Void](fmt.Sprintf("void (location.hash = '#%d,%d,%d')", x, y, scale)))
+	p.until(fmt.Sprintf("pixelwall.state().scale === %[3]d && Math.abs(pixelwall.cell(%[1]d, %[2]d).x - innerWidth / 2) <= 1 && Math.abs(pixelwall.cell(%[1]d, %[2]d).y - innerHeight / 2) < innerHeight / 4", x, y, scale))
+}
+
 // untilRest waits until nothing on the page moves.
 func (p *page) untilRest() {
 	p.t.Helper()

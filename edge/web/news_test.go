@@ -141,7 +141,7 @@ func TestPaletteGrowsTo40ColoursAndTheCanvasWhileConnected(t *testing.T) {
 	patch(t, admin, map[string]any{"width": 1200})
 	for _, page := range []*page{p, watcher} {
 		page.until("pixelwall.state().size.width === 1200")
-		page.do(chromedp.Evaluate[chromedp.Void]("void (location.hash = '#1100,100,20')"))
+		page.look(1100, 100, 20)
 		page.until("pixelwall.report().then((r) => r.shards.some((s) => s.shard === 4 && s.watched))")
 	}
 	p.click(p.cell(1100, 101))

@@ -41,7 +41,8 @@ export class Stage {
     observer.observe(this.canvas);
     observer.observe(byID("dock"));
     addEventListener("resize", () => this.resize()); // also another ratio, on another screen
-    addEventListener("hashchange", () => this.followLink());
+    // By now the address may be that of the last view again: rest writes it there.
+    addEventListener("hashchange", (e) => this.followLink(new URL(e.newURL).hash));
   }
 
   /** Takes the canvas's facts: at first, and when they change. */
@@ -59,7 +60,7 @@ export class Stage {
     this.renderer.setPalette(config.colors);
     if (first) {
       this.resize();
-      if (!this.followLink()) this.fit(false);
+      if (!this.followLink(location.hash)) this.fit(false);
     }
     this.request();
   }
@@ -143,8 +144,8 @@ export class Stage {
     this.request();
   }
 
-  private followLink(): boolean {
-    const link = parseLink(location.hash);
+  private followLink(hash: string): boolean {
+    const link = parseLink(hash);
     if (!link || !this.picture?.contains(link.x, link.y)) return false;
     this.camera.jumpTo(link.x + 0.5, link.y + 0.5, link.scale ?? 16);
     this.request();
