@@ -23,6 +23,7 @@ type Config struct {
 	BurstMax      uint32
 	TickMS        uint32
 	ReadOnly      bool
+	later         uint8 // flags of later versions, kept as they came
 	Colors        []Color
 }
 
@@ -40,9 +41,9 @@ func (c *Config) appendFields(dst []byte) []byte {
 	dst = appendVarint(dst, c.CooldownMS)
 	dst = appendVarint(dst, uint64(c.BurstMax))
 	dst = appendVarint(dst, uint64(c.TickMS))
-	flags := byte(0)
+	flags := c.later
 	if c.ReadOnly {
-		flags = 1
+		flags |= 1
 	}
 	dst = appendVarint(append(dst, flags), uint64(len(c.Colors)))
 	for _, k := range c.Colors {
@@ -61,7 +62,7 @@ func (f *fields) config() (c Config) {
 	c.BurstMax = uint32(f.varint(1<<32-1, "max"))
 	c.TickMS = uint32(f.varint(1<<32-1, "tick"))
 	flags := f.uint8("flags")
-	c.ReadOnly = flags&1 == 1
+	c.ReadOnly, c.later = flags&1 == 1, flags&^1
 	if f.err == nil && (c.Bits != 4 && c.Bits != 8 || c.Width == 0 || c.Height == 0) {
 		f.fail(OutOfRange, "size or bits")
 	}
