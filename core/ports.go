@@ -32,6 +32,9 @@ type Log interface {
 	// cause. A record that straddles from is given whole. CodeNotFound means that
 	// the log does not reach back to from: reload from a snapshot.
 	//
+	// Where relays write, fn sees their claims as well, and before the first record
+	// of each holder the KindClaim that makes it the holder.
+	//
 	// Ownership: the record is fn's until fn returns; clone what must stay.
 	Tail(ctx context.Context, from Heads, fn func(*Record) error) error
 
@@ -81,12 +84,13 @@ type Cooldowns interface {
 
 // A Snapshot is the canvas after the events up to Heads.
 type Snapshot struct {
-	Canvas uint64
-	Config Config
-	TimeMS int64
-	Heads  Heads
-	Times  [ShardsMax]int64  // time of each shard's last event, unix ms
-	Shards [ShardsMax][]byte // as Board.AppendPacked gives them; nil where there is no shard
+	Canvas  uint64
+	Config  Config
+	TimeMS  int64
+	Heads   Heads
+	Holders [ShardsMax]Holder // in force at Heads
+	Times   [ShardsMax]int64  // time of each shard's last event, unix ms
+	Shards  [ShardsMax][]byte // as Board.AppendPacked gives them; nil where there is no shard
 }
 
 // Snapshots keeps states from which a fold of the log can begin.

@@ -7,8 +7,8 @@ const (
 	KindPlacements Kind = 1 + iota // Events
 	KindStart                      // the canvas before the first event, seq 0
 	KindConfig                     // Config holds from here on; takes one seq
-	KindClaim                      // a relay takes over with Epoch
-	KindMarker                     // seq goes on at First after LastOld
+	KindClaim                      // Relay may write under Epoch from here on; takes no seq
+	KindMarker                     // placements are taken under Epoch: seq jumps from LastOld to First, which it takes
 )
 
 // A Record is one entry of the log: what one shard went through in one atomic
@@ -46,6 +46,9 @@ func (r *Record) Last() uint64 {
 		return r.First
 	}
 }
+
+// Holder returns who wrote r.
+func (r *Record) Holder() Holder { return Holder{r.Epoch, r.Relay} }
 
 // Heads is the last seq that somebody holds, per shard.
 type Heads [ShardsMax]uint64
