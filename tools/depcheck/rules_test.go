@@ -23,6 +23,8 @@ func TestCheck(t *testing.T) {
 		{"an adapter may use the contracts in its tests", Package{ImportPath: "pixelwall/persist/redis", XTestImports: []string{"pixelwall/core/coretest"}}, ""},
 		{"an adapter may not use the contracts elsewhere", p("pixelwall/persist/redis", "pixelwall/core/coretest"), "persist/redis imports core/coretest"},
 		{"a test may not use another adapter either", Package{ImportPath: "pixelwall/persist/redis", TestImports: []string{"pixelwall/persist/kafka"}}, "persist/redis imports persist/kafka (in a test)"},
+		{"an adapter may start servers in its tests", Package{ImportPath: "pixelwall/persist/redis", XTestImports: []string{"pixelwall/tools/stack/stacktest"}}, ""},
+		{"the stack may know nothing of ours", p("pixelwall/tools/stack/servers", "pixelwall/core"), "tools/stack/servers imports core"},
 		{"the gateway may count", p("pixelwall/edge/gateway", "pixelwall/edge/metrics", "github.com/panjf2000/gnet/v2"), ""},
 		{"the gateway may not know pixels", p("pixelwall/edge/gateway", "pixelwall/core"), "edge/gateway imports core"},
 		{"a session drives the gateway", p("pixelwall/edge/session", "pixelwall/edge/gateway", "pixelwall/core", "pixelwall/wire"), ""},
