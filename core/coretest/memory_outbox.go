@@ -1,0 +1,286 @@
+package coretest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"pixelwall/core"
+)
+
+// MemoryOutbox models the sequencer's store, all its shards on one server: what
+// core.Outbox and core.Leases promise, the edges' way to place, and what a server
+// may do to all of it. It starts no goroutine and reads no clock but its own, so
+// that a run repeats. It may be used concurrently; each caller takes a port of
+// its own, with a Hook of its own, by As.
+type MemoryOutbox struct {
+	mu      sync.Mutex
+	now     func() int64 // unix ms
+	shards  [core.ShardsMax]outboxShard
+	armed   [2][core.ShardsMax]uint32 // by server, epoch: in its process, on no disk and no replica
+	server  int
+	undo    []undo        // every write of the shards, to be taken back
+	changed chan struct{} // closed and replaced when a stream grows
+	leases  map[leaseKey]lease
+}
+
+// outboxShard is what a server keeps of a shard on its disk and on its replicas.
+type outboxShard struct {
+	canvas  uint64
+	config  *core.Config // replaced, never changed
+	pixels  []byte       // as core.Board.Pixels
+	epoch   uint32
+	relay   uint64
+	seq     uint64
+	timeMS  int64
+	seen    uint64
+	stream  []*core.Record                 // replaced or appended to, never changed
+	known   map[uint64]map[uint32]answered // requests, by page and number
+	copySeq uint64                         // of the last published copy
+	copies  int
+}
+
+// answered is what became of a request.
+type answered struct {
+	seq    uint64
+	timeMS int64
+}
+
+// undo takes one write back.
+type undo struct {
+	shard  core.ShardID
+	stored []core.PastEvent // what the write acknowledged
+	back   func()
+}
+
+// NewMemoryOutbox returns an empty outbox. now returns unix milliseconds.
+func NewMemoryOutbox(now func() int64) *MemoryOutbox {
+	return &MemoryOutbox{now: now, changed: make(chan struct{}), leases: make(map[leaseKey]lease)}
+}
+
+// OutboxPort is one process's way to a MemoryOutbox.
+type OutboxPort struct {
+	m    *MemoryOutbox
+	hook Hook
+}
+
+// As returns a port whose calls go through h, which may be nil.
+func (m *MemoryOutbox) As(h Hook) *OutboxPort { return &OutboxPort{m: m, hook: h} }
+
+func (o *OutboxPort) call(ctx context.Context, method string, s core.ShardID, write bool, effect func(*MemoryOutbox) error) error {
+	if s >= core.ShardsMax {
+		return core.NewError(core.CodeUnknownShard, fmt.Sprintf("there is no shard %d", s))
+	}
+	return o.hook.through(ctx, Call{"outbox", method, s, write}, func() error {
+		o.m.mu.Lock()
+		defer o.m.mu.Unlock()
+		return effect(o.m)
+	})
+}
+
+// Stand implements core.Outbox.
+func (o *OutboxPort) Stand(ctx context.Context, s core.ShardID) (st core.Stand, err error) {
+	err = o.call(ctx, "Stand", s, false, func(m *MemoryOutbox) error {
+		st = m.stand(s)
+		return nil
+	})
+	return st, err
+}
+
+func (m *MemoryOutbox) stand(s core.ShardID) core.Stand {
+	sh := &m.shards[s]
+	st := core.Stand{Canvas: sh.canvas, Epoch: sh.epoch, Armed: m.isArmed(s), Relay: sh.relay, Seq: sh.seq, Seen: sh.seen}
+	if sh.config != nil {
+		st.Version = sh.config.Version
+	}
+	if n := len(sh.stream); n > 0 {
+		st.Bottom, st.Top = sh.stream[0].Last(), sh.stream[n-1].Last()
+	}
+	return st
+}
+
+// isArmed compares what the process remembers with what is stored, as the real
+// one does: each alone may be of another time.
+func (m *MemoryOutbox) isArmed(s core.ShardID) bool {
+	e := m.armed[m.server][s]
+	return e != 0 && e == m.shards[s].epoch
+}
+
+// Fence implements core.Outbox.
+func (o *OutboxPort) Fence(ctx context.Context, s core.ShardID, epoch uint32) error {
+	return o.call(ctx, "Fence", s, true, func(m *MemoryOutbox) error {
+		sh := &m.shards[s]
+		if epoch < sh.epoch {
+			return mismatch("shard %d: fence %d is below %d", s, epoch, sh.epoch)
+		}
+		m.armed[m.server][s] = 0
+		was := sh.epoch
+		sh.epoch = epoch
+		m.wrote(s, nil, func() { sh.epoch = was })
+		return nil
+	})
+}
+
+// fencedBy is the terms of Rebuild, Recall and Arm.
+func (m *MemoryOutbox) fencedBy(s core.ShardID, epoch uint32) error {
+	switch sh := &m.shards[s]; {
+	case epoch == 0 || epoch != sh.epoch:
+		return mismatch("shard %d: epoch %d is not the last fence %d", s, epoch, sh.epoch)
+	case m.isArmed(s):
+		return mismatch("shard %d: armed by epoch %d", s, epoch)
+	}
+	return nil
+}
+
+// Rebuild implements core.Outbox.
+func (o *OutboxPort) Rebuild(ctx context.Context, s core.ShardID, epoch uint32, b core.Base) error {
+	config, pixels := cloneConfig(b.Config), append([]byte(nil), b.Pixels...)
+	return o.call(ctx, "Rebuild", s, true, func(m *MemoryOutbox) error {
+		if err := m.fencedBy(s, epoch); err != nil {
+			return err
+		}
+		sh := &m.shards[s]
+		was := *sh
+		sh.canvas, sh.config, sh.pixels = b.Canvas, config, pixels
+		sh.timeMS = max(sh.timeMS, b.TimeMS)
+		m.wrote(s, nil, func() {
+			sh.canvas, sh.config, sh.pixels, sh.timeMS = was.canvas, was.config, was.pixels, was.timeMS
+		})
+		return nil
+	})
+}
+
+// Arm implements core.Outbox.
+func (o *OutboxPort) Arm(ctx context.Context, s core.ShardID, h core.Holder, minSeq, lastOld uint64) error {
+	return o.call(ctx, "Arm", s, true, func(m *MemoryOutbox) error {
+		sh := &m.shards[s]
+		if m.isArmed(s) && sh.epoch == h.Epoch && sh.relay == h.Relay {
+			return nil
+		}
+		if err := m.fencedBy(s, h.Epoch); err != nil {
+			return err
+		}
+		if sh.canvas == 0 {
+			return mismatch("shard %d was never built", s)
+		}
+		relay, seq, timeMS, n := sh.relay, sh.seq, sh.timeMS, len(sh.stream)
+		m.armed[m.server][s] = h.Epoch
+		sh.relay, sh.seq, sh.timeMS = h.Relay, max(sh.seq, minSeq)+1, max(sh.timeMS, m.now())
+		sh.stream = append(sh.stream, &core.Record{
+			Kind: core.KindMarker, Canvas: sh.canvas, Epoch: h.Epoch, Relay: h.Relay, Shard: s, First: sh.seq, TimeMS: sh.timeMS, LastOld: lastOld,
+		})
+		m.wrote(s, nil, func() {
+			sh.relay, sh.seq, sh.timeMS, sh.stream = relay, seq, timeMS, sh.stream[:n:n]
+		})
+		m.wake()
+		return nil
+	})
+}
+
+// Configure implements core.Outbox.
+func (o *OutboxPort) Configure(ctx context.Context, s core.ShardID, c *core.Config) error {
+	c = cloneConfig(c)
+	return o.call(ctx, "Configure", s, true, func(m *MemoryOutbox) error {
+		sh := &m.shards[s]
+		if !m.isArmed(s) {
+			return core.NewError(core.CodeUnavailable, fmt.Sprintf("shard %d is not armed", s))
+		}
+		if c.Version <= sh.config.Version {
+			return nil
+		}
+		if err := c.Follows(sh.config); err != nil {
+			return err
+		}
+		config, seq, timeMS, n := sh.config, sh.seq, sh.timeMS, len(sh.stream)
+		sh.config, sh.seq, sh.timeMS = c, seq+1, max(timeMS, m.now())
+		sh.stream = append(sh.stream, &core.Record{
+			Kind: core.KindConfig, Canvas: sh.canvas, Epoch: sh.epoch, Relay: sh.relay, Shard: s, First: sh.seq, TimeMS: sh.timeMS, Config: c,
+		})
+		m.wrote(s, nil, func() {
+			sh.config, sh.seq, sh.timeMS, sh.stream = config, seq, timeMS, sh.stream[:n:n]
+		})
+		m.wake()
+		return nil
+	})
+}
+
+// Read implements core.Outbox.
+func (o *OutboxPort) Read(ctx context.Context, s core.ShardID, after uint64, limit int, fn func(*core.Record) error) error {
+	var found []*core.Record
+	err := o.call(ctx, "Read", s, false, func(m *MemoryOutbox) error {
+		found = found[:0]
+		for _, r := range m.shards[s].stream {
+			if r.Last() > after && len(found) < limit {
+				found = append(found, r)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, r := range found {
+		if err := fn(cloneRecord(r)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Trim implements core.Outbox.
+func (o *OutboxPort) Trim(ctx context.Context, s core.ShardID, epoch uint32, seq uint64) error {
+	return o.call(ctx, "Trim", s, true, func(m *MemoryOutbox) error {
+		sh := &m.shards[s]
+		if epoch != sh.epoch {
+			return mismatch("shard %d: trim by epoch %d, the present one is %d", s, epoch, sh.epoch)
+		}
+		was, n := sh.stream, 0
+		for n < len(was) && was[n].Last() < seq {
+			n++
+		}
+		sh.stream = append([]*core.Record(nil), was[n:]...)
+		m.wrote(s, nil, func() { sh.stream = was })
+		return nil
+	})
+}
+
+// Report implements core.Outbox.
+func (o *OutboxPort) Report(ctx context.Context, s core.ShardID, seq uint64) error {
+	return o.call(ctx, "Report", s, true, func(m *MemoryOutbox) error {
+		sh := &m.shards[s]
+		was := sh.seen
+		sh.seen = max(was, seq)
+		m.wrote(s, nil, func() { sh.seen = was })
+		return nil
+	})
+}
+
+// Publish implements core.Outbox.
+func (o *OutboxPort) Publish(ctx context.Context, s core.ShardID) error {
+	return o.call(ctx, "Publish", s, true, func(m *MemoryOutbox) error {
+		sh := &m.shards[s]
+		if !m.isArmed(s) {
+			return core.NewError(core.CodeUnavailable, fmt.Sprintf("shard %d is not armed", s))
+		}
+		if sh.copySeq == sh.seq {
+			return nil
+		}
+		seq, n := sh.copySeq, sh.copies
+		sh.copySeq, sh.copies = sh.seq, n+1
+		m.wrote(s, nil, func() { sh.copySeq, sh.copies = seq, n })
+		return nil
+	})
+}
+
+func (m *MemoryOutbox) wrote(s core.ShardID, stored []core.PastEvent, back func()) {
+	m.undo = append(m.undo, undo{s, stored, back})
+}
+
+func (m *MemoryOutbox) wake() {
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+func mismatch(format string, args ...any) *core.Error {
+	return core.NewError(core.CodeMismatch, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,73 @@
+package coretest
+
+import (
+	"bytes"
+
+	"pixelwall/core"
+)
+
+// What a server does to the outbox. Each returns the placements that it made
+// undone, which were acknowledged and may be in nobody's log for ever.
+
+// Restart is a process that was killed and lost nothing: its memory is gone, and
+// with it what was armed.
+func (m *MemoryOutbox) Restart() { m.Lose(0) }
+
+// Lose is a restart from a file that lacks the last writes: stream, pixels, seqs
+// and requests go back together.
+func (m *MemoryOutbox) Lose(writes int) []core.PastEvent {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.armed[m.server] = [core.ShardsMax]uint32{}
+	return m.takeBack(writes)
+}
+
+// Failover makes the other server the master, which lacks the last writes. What
+// it was armed with when it was the master last, it still is.
+func (m *MemoryOutbox) Failover(writes int) []core.PastEvent {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.server = 1 - m.server
+	return m.takeBack(writes)
+}
+
+// Flush empties the server while it runs: FLUSHALL. What is armed is not stored,
+// but without its fence it does not count.
+func (m *MemoryOutbox) Flush() []core.PastEvent {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	lost := m.takeBack(len(m.undo))
+	m.leases = make(map[leaseKey]lease)
+	return lost
+}
+
+func (m *MemoryOutbox) takeBack(writes int) (lost []core.PastEvent) {
+	for ; writes > 0 && len(m.undo) > 0; writes-- {
+		last := len(m.undo) - 1
+		m.undo[last].back()
+		lost = append(lost, m.undo[last].stored...)
+		m.undo = m.undo[:last]
+	}
+	return lost
+}
+
+// Pixels returns a copy of the pixels of s, as core.Board.Pixels has them.
+func (m *MemoryOutbox) Pixels(s core.ShardID) []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return bytes.Clone(m.shards[s].pixels)
+}
+
+// Stand returns where s stands.
+func (m *MemoryOutbox) Stand(s core.ShardID) core.Stand {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.stand(s)
+}
+
+// Copies returns how many copies of s were published.
+func (m *MemoryOutbox) Copies(s core.ShardID) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.shards[s].copies
+}
