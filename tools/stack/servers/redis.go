@@ -41,14 +41,12 @@ func redisConf(port, busPort int, o RedisOptions) string {
 	if o.Cluster {
 		lines = append(lines, "cluster-enabled yes", "cluster-port "+strconv.Itoa(busPort), "cluster-node-timeout 2000")
 	}
-	if o.Replicas > 0 && !o.Cluster {
+	if o.Replicas > 1 && !o.Cluster {
 		// A deposed master must stop by itself. With one replica this would block the
 		// failover too, since nobody is left to replicate to.
-		if o.Replicas > 1 {
-			lines = append(lines, "min-replicas-to-write 1", "min-replicas-max-lag 1")
-		}
+		lines = append(lines, "min-replicas-to-write 1", "min-replicas-max-lag 1")
 	}
-	return strings.Join(append(lines, o.Extra...), "\n") + "\n"
+	return settings(lines, o.Extra, " ")
 }
 
 // startRedis starts a single server, one with replicas, or a cluster. The first
@@ -101,7 +99,7 @@ func newRedis(o Options, program string, i int) (*Server, error) {
 		return nil, err
 	}
 	s.Args = []string{program, filepath.Join(s.Dir, "redis.conf")}
-	return s, os.WriteFile(s.Args[1], []byte(redisConf(port, busPort, *o.Redis)), 0o644)
+	return s, writeFile(s.Args[1], redisConf(port, busPort, *o.Redis))
 }
 
 // joinCluster gives the slots to the first three and the rest to them as

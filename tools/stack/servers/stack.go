@@ -69,6 +69,18 @@ func Up(ctx context.Context, o Options) (stack *Stack, err error) {
 			return stack, err
 		}
 	}
+	if o.Kafka != nil {
+		o.say("starting Kafka")
+		if stack.Kafka, err = startKafka(ctx, o); err != nil {
+			return stack, err
+		}
+	}
+	if o.Cassandra != nil {
+		o.say("starting Cassandra")
+		if stack.Cassandra, err = startCassandra(ctx, o); err != nil {
+			return stack, err
+		}
+	}
 	return stack, nil
 }
 
