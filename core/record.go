@@ -50,5 +50,14 @@ func (r *Record) Last() uint64 {
 // Holder returns who wrote r.
 func (r *Record) Holder() Holder { return Holder{r.Epoch, r.Relay} }
 
+// EpochSeq is the least seq that is given under epoch e. Each epoch has a range
+// of its own, so that what a deposed or restored sequencer gave out can never be
+// taken for what a later one gives: 2^32 placements a shard and epoch, and 2^21
+// epochs before seqs reach what JavaScript holds.
+func EpochSeq(e uint32) uint64 { return uint64(e) << 32 }
+
+// SeqEpoch returns the epoch whose range seq lies in.
+func SeqEpoch(seq uint64) uint32 { return uint32(seq >> 32) }
+
 // Heads is the last seq that somebody holds, per shard.
 type Heads [ShardsMax]uint64

@@ -1,0 +1,217 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"pixelwall/core"
+)
+
+// Options are what a Relay stands on. All of the first group are needed.
+type Options struct {
+	ID     uint64 // random, of this process; never used again by another one
+	Outbox core.Outbox
+	Leases core.Leases
+	Topic  core.Topic
+	Create Create
+	NowMS  func() int64
+	Logger *slog.Logger
+
+	// Snapshots are where a fold of the log begins; nil: at its first record.
+	Snapshots core.Snapshots
+	// Safe returns the seqs up to which a consumer that lost everything can begin
+	// without the outbox. The outbox keeps the rest. Nil: what is in the topic.
+	Safe func(context.Context) (core.Heads, error)
+
+	StandEvery time.Duration // how often a shard's stand is asked for; 200 ms when 0
+	CarryEvery time.Duration // how often an idle outbox is read; 5 ms when 0
+	ClaimEvery time.Duration // how often a claim is said again; 1 minute when 0
+	LeaseTTL   time.Duration // 3 s when 0
+	TrimAfter  time.Duration // how long an entry stays at least; 1 minute when 0
+	BatchMax   int           // entries carried at once; 256 when 0
+}
+
+// Create says what a canvas is that does not exist yet.
+type Create struct {
+	Canvas uint64 // random, not 0
+	Config core.Config
+	Start  *core.Board // of Config's geometry; nil is a blank canvas
+}
+
+func (o *Options) ensureDefaults() {
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&o.StandEvery, 200 * time.Millisecond}, {&o.CarryEvery, 5 * time.Millisecond}, {&o.ClaimEvery, time.Minute},
+		{&o.LeaseTTL, 3 * time.Second}, {&o.TrimAfter, time.Minute},
+	} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	if o.BatchMax == 0 {
+		o.BatchMax = 256
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// role is the name of the lease under which a shard is carried.
+const role = "relay"
+
+// A Relay serves every shard whose lease it can get. Call Run.
+type Relay struct {
+	o     Options
+	view  *view
+	safe  atomic.Pointer[core.Heads]
+	stats counters
+}
+
+type counters struct {
+	carried, takeOvers, republished, holes atomic.Int64
+}
+
+// Stats is what a relay did since it was made.
+type Stats struct {
+	Carried     int64 // records brought to the topic
+	TakeOvers   int64 // shards armed
+	Republished int64 // records of a frozen outbox published again
+	Holes       int64 // take-overs that found the outbox to lack what the topic lacks too
+	Stale       int64 // records of somebody who was deposed, seen in the topic
+}
+
+// Stats returns the counters.
+func (r *Relay) Stats() Stats {
+	return Stats{
+		Carried: r.stats.carried.Load(), TakeOvers: r.stats.takeOvers.Load(), Republished: r.stats.republished.Load(),
+		Holes: r.stats.holes.Load(), Stale: r.view.stale.Load(),
+	}
+}
+
+// New returns a relay that Run makes live.
+func New(o Options) *Relay {
+	o.ensureDefaults()
+	r := &Relay{o: o, view: newView()}
+	r.safe.Store(&core.Heads{})
+	return r
+}
+
+// Run relays until ctx ends.
+func (r *Relay) Run(ctx context.Context) {
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	parts.Go(func() { r.follow(ctx) })
+	parts.Go(func() { r.watchSafe(ctx) })
+	started, version := uint64(0), uint32(0)
+	for {
+		var shards []core.ShardID
+		shards, version = r.shards()
+		for _, s := range shards {
+			if started>>s&1 == 0 {
+				started |= 1 << s
+				sh := &shard{relay: r, id: s}
+				parts.Go(func() { sh.run(ctx) })
+			}
+		}
+		if !r.view.wait(ctx, func(v *view) bool { return v.fold != nil && v.fold.Config.Version > version }) {
+			return
+		}
+	}
+}
+
+// shards returns the ids of the canvas and the version of its configuration. It
+// begins with shard 0 alone: whoever holds that makes the canvas.
+func (r *Relay) shards() ([]core.ShardID, uint32) {
+	r.view.mu.Lock()
+	defer r.view.mu.Unlock()
+	if r.view.fold == nil || r.view.fold.Board == nil {
+		return []core.ShardID{0}, 0
+	}
+	c := &r.view.fold.Config
+	return c.Geometry().Shards(), c.Version
+}
+
+// watchSafe keeps what Safe says, for trimming.
+func (r *Relay) watchSafe(ctx context.Context) {
+	every := time.NewTicker(10 * time.Second)
+	defer every.Stop()
+	for {
+		if r.o.Safe == nil {
+			heads := r.view.heads()
+			r.safe.Store(&heads)
+		} else if heads, err := r.o.Safe(ctx); err == nil {
+			r.safe.Store(&heads)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+		}
+	}
+}
+
+// pause waits for d, or returns false when ctx ends.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// base returns the snapshot that the view begins with: old enough to hold, with
+// the log after it, every request that may be sent again.
+func (r *Relay) base(ctx context.Context) (*core.Snapshot, error) {
+	if r.o.Snapshots == nil {
+		return nil, nil
+	}
+	s, err := r.o.Snapshots.At(ctx, r.o.NowMS()-core.ResendWindowMS)
+	if err != nil && core.CodeOf(err) == core.CodeNotFound {
+		if s, err = r.o.Snapshots.Latest(ctx); err != nil && core.CodeOf(err) == core.CodeNotFound {
+			return nil, nil
+		}
+	}
+	return s, err
+}
+
+// errGap ends a Tail that has to be asked again from the head.
+var errGap = errors.New("a record is missing")
+
+// follow keeps the view at the end of the topic until ctx ends.
+func (r *Relay) follow(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := r.followOnce(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		r.o.Logger.Warn("the relay reads the log again", "err", err)
+		if code := core.CodeOf(err); code == core.CodeNotFound || code == core.CodeMismatch {
+			r.view.reset(nil)
+		}
+		pause(ctx, r.o.StandEvery)
+	}
+}
+
+func (r *Relay) followOnce(ctx context.Context) error {
+	if !r.view.begun() {
+		base, err := r.base(ctx)
+		if err != nil {
+			return err
+		}
+		fold, err := core.NewFold(base)
+		if err != nil {
+			return err
+		}
+		r.view.reset(fold)
+	}
+	return r.o.Topic.Tail(ctx, r.view.heads(), func(rec *core.Record) error { return r.view.next(rec, r.o.NowMS()) })
+}

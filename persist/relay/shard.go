@@ -1,0 +1,220 @@
+package relay
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"pixelwall/core"
+)
+
+// A shard is one shard's way from the outbox to the topic. All of it belongs to
+// one goroutine.
+type shard struct {
+	relay *Relay
+	id    core.ShardID
+
+	epoch   uint32 // claimed by us, 0: none
+	tried   bool   // to arm under epoch: it must not be armed again after a restart of the outbox
+	armed   bool   // under epoch, as far as we know
+	carried uint64 // last seq that is in the topic
+	marks   []mark
+	heldAt  time.Time // when the lease was last ours
+	claimAt time.Time // when the claim was last said
+	standAt time.Time
+	warned  string // the error that was logged last
+}
+
+// A mark says that everything up to seq was in the topic at a time.
+type mark struct {
+	seq uint64
+	at  time.Time
+}
+
+// run serves the shard until ctx ends.
+func (sh *shard) run(ctx context.Context) {
+	defer sh.release(ctx)
+	for ctx.Err() == nil {
+		wait, err := sh.step(ctx)
+		sh.tell(err)
+		if wait > 0 {
+			pause(ctx, wait)
+		}
+	}
+}
+
+// tell logs an error once until another one comes.
+func (sh *shard) tell(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != sh.warned && text != "" {
+		sh.relay.o.Logger.Warn("the relay of a shard waits", "shard", sh.id, "err", err)
+	}
+	sh.warned = text
+}
+
+// step does what is next and returns how long nothing will be.
+func (sh *shard) step(ctx context.Context) (time.Duration, error) {
+	o := &sh.relay.o
+	if held, err := sh.hold(ctx); err != nil || !held {
+		return o.StandEvery, err
+	}
+	if !sh.armed || time.Since(sh.standAt) >= o.StandEvery {
+		stand, err := o.Outbox.Stand(ctx, sh.id)
+		if err != nil {
+			return o.StandEvery, err
+		}
+		sh.standAt = time.Now()
+		sh.armed = sh.epoch != 0 && stand.Armed && stand.Epoch == sh.epoch && stand.Relay == o.ID
+		if !sh.armed {
+			return o.StandEvery / 4, sh.takeOver(ctx, &stand)
+		}
+		if err := sh.configure(ctx, &stand); err != nil {
+			return o.StandEvery, err
+		}
+	}
+	n, err := sh.carry(ctx)
+	if err != nil {
+		return o.StandEvery, err
+	}
+	if err := sh.sayAgain(ctx); err != nil {
+		return o.StandEvery, err
+	}
+	sh.trim(ctx)
+	if n == o.BatchMax {
+		return 0, nil
+	}
+	return o.CarryEvery, nil
+}
+
+// hold takes or renews the lease. While the outbox cannot be asked, the shard
+// stays with whoever had it.
+func (sh *shard) hold(ctx context.Context) (bool, error) {
+	o := &sh.relay.o
+	if !sh.heldAt.IsZero() && time.Since(sh.heldAt) < o.LeaseTTL/3 {
+		return true, nil
+	}
+	held, err := o.Leases.Hold(ctx, sh.id, role, o.ID, o.LeaseTTL)
+	switch {
+	case err != nil:
+		return false, err
+	case !held:
+		sh.heldAt, sh.epoch, sh.armed = time.Time{}, 0, false
+	default:
+		sh.heldAt = time.Now()
+	}
+	return held, nil
+}
+
+// release gives the lease up, so that another relay need not wait for its end.
+func (sh *shard) release(ctx context.Context) {
+	if sh.heldAt.IsZero() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = sh.relay.o.Leases.Release(ctx, sh.id, role, sh.relay.o.ID) // it ends by itself
+}
+
+// carry brings what is new in the outbox to the topic and returns how many
+// entries that were.
+func (sh *shard) carry(ctx context.Context) (int, error) {
+	o := &sh.relay.o
+	var batch []*core.Record
+	err := o.Outbox.Read(ctx, sh.id, sh.carried, o.BatchMax, func(r *core.Record) error {
+		batch = append(batch, clone(r))
+		return nil
+	})
+	if err != nil || len(batch) == 0 {
+		return 0, err
+	}
+	for _, r := range batch {
+		// Whatever is in the outbox but not of our epoch means that we were deposed,
+		// or that it was put back to an earlier state; the next stand tells which.
+		if r.Holder() != (core.Holder{Epoch: sh.epoch, Relay: o.ID}) {
+			sh.armed = false
+			return 0, core.NewError(core.CodeMismatch, "the outbox holds entries of another epoch")
+		}
+	}
+	if err := o.Topic.Append(ctx, batch); err != nil {
+		return 0, err
+	}
+	sh.carried = batch[len(batch)-1].Last()
+	sh.relay.stats.carried.Add(int64(len(batch)))
+	return len(batch), nil
+}
+
+// clone copies what Read lends.
+func clone(r *core.Record) *core.Record {
+	c := *r
+	c.Events = slices.Clone(r.Events)
+	c.Pixels = slices.Clone(r.Pixels)
+	return &c
+}
+
+// sayAgain repeats the claim, so that a reader who begins near the end finds it soon.
+func (sh *shard) sayAgain(ctx context.Context) error {
+	if time.Since(sh.claimAt) < sh.relay.o.ClaimEvery {
+		return nil
+	}
+	return sh.claim(ctx)
+}
+
+func (sh *shard) claim(ctx context.Context) error {
+	o := &sh.relay.o
+	canvas := sh.relay.canvas()
+	if canvas == 0 {
+		canvas = o.Create.Canvas
+	}
+	r := &core.Record{Kind: core.KindClaim, Canvas: canvas, Epoch: sh.epoch, Relay: o.ID, Shard: sh.id, TimeMS: o.NowMS()}
+	if err := o.Topic.Append(ctx, []*core.Record{r}); err != nil {
+		return err
+	}
+	sh.claimAt = time.Now()
+	return nil
+}
+
+// canvas returns the id that the log names, 0 when it names none.
+func (r *Relay) canvas() uint64 {
+	r.view.mu.Lock()
+	defer r.view.mu.Unlock()
+	if r.view.fold == nil {
+		return 0
+	}
+	return r.view.fold.Canvas
+}
+
+// trim forgets entries that are in the topic, old enough, and covered by a
+// snapshot: what a consumer falls back to must join what it can begin from.
+func (sh *shard) trim(ctx context.Context) {
+	o := &sh.relay.o
+	now := time.Now()
+	if n := len(sh.marks); n == 0 || now.Sub(sh.marks[n-1].at) >= o.TrimAfter/16 {
+		sh.marks = append(sh.marks, mark{sh.carried, now})
+	}
+	upTo := uint64(0)
+	for len(sh.marks) > 0 && now.Sub(sh.marks[0].at) >= o.TrimAfter {
+		upTo = sh.marks[0].seq
+		sh.marks = sh.marks[1:]
+	}
+	upTo = min(upTo, sh.relay.safe.Load()[sh.id])
+	if upTo > 0 {
+		sh.tell(o.Outbox.Trim(ctx, sh.id, sh.epoch, upTo)) // the next mark tries again
+	}
+}
+
+// configure brings a shard up to the configuration that others have: a change
+// that was cut short is completed here.
+func (sh *shard) configure(ctx context.Context, stand *core.Stand) error {
+	r := sh.relay
+	r.view.mu.Lock()
+	if r.view.fold == nil || r.view.fold.Config.Version <= stand.Version {
+		r.view.mu.Unlock()
+		return nil
+	}
+	c := r.view.fold.Config
+	r.view.mu.Unlock()
+	return r.o.Outbox.Configure(ctx, sh.id, &c)
+}

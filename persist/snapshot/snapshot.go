@@ -1,0 +1,177 @@
+// Package snapshot keeps the states from which a fold of the log can begin, and
+// publishes the canvas for readers.
+//
+//	Log.Tail -> core.Fold -> Snapshots.Put        every minute in which something changed
+//	Outbox.Publish                                every second, an immutable copy a shard
+//
+// What comes in is the ordered log, what goes out are snapshots of what it leads
+// to. It follows the log alone, never an outbox: a snapshot holds nothing that a
+// take-over could make undone.
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"pixelwall/core"
+)
+
+// Options are what a Worker stands on.
+type Options struct {
+	Owner     uint64 // random, of this process
+	Log       core.Log
+	Snapshots core.Snapshots
+	Leases    core.Leases // nil: this worker is the only one
+	NowMS     func() int64
+	Logger    *slog.Logger
+
+	Every    time.Duration // between two snapshots; 1 minute when 0
+	LeaseTTL time.Duration // 10 s when 0
+}
+
+// role is the name of the lease, of shard 0, under which one worker puts snapshots.
+const role = "snapshot"
+
+// A Worker puts snapshots while it has the lease. Call Run.
+type Worker struct {
+	o     Options
+	stats struct{ put, stale, gaps atomic.Int64 }
+}
+
+// Stats is what a worker did since it was made.
+type Stats struct{ Put, Stale, Gaps int64 }
+
+// Stats returns the counters.
+func (w *Worker) Stats() Stats {
+	return Stats{w.stats.put.Load(), w.stats.stale.Load(), w.stats.gaps.Load()}
+}
+
+// New returns a worker that Run makes live.
+func New(o Options) *Worker {
+	if o.Every == 0 {
+		o.Every = time.Minute
+	}
+	if o.LeaseTTL == 0 {
+		o.LeaseTTL = 10 * time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Worker{o: o}
+}
+
+// Run puts snapshots until ctx ends.
+func (w *Worker) Run(ctx context.Context) {
+	warned := ""
+	for ctx.Err() == nil {
+		held, err := w.hold(ctx)
+		if held && err == nil {
+			err = w.round(ctx)
+		}
+		if err != nil && ctx.Err() == nil && err.Error() != warned {
+			warned = err.Error()
+			w.o.Logger.Warn("no snapshots for a while", "err", err)
+		}
+		pause(ctx, w.o.LeaseTTL/3)
+	}
+	if w.o.Leases != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = w.o.Leases.Release(ctx, 0, role, w.o.Owner) // it ends by itself
+	}
+}
+
+func (w *Worker) hold(ctx context.Context) (bool, error) {
+	if w.o.Leases == nil {
+		return true, nil
+	}
+	return w.o.Leases.Hold(ctx, 0, role, w.o.Owner, w.o.LeaseTTL)
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+var (
+	errLease = errors.New("another worker puts snapshots now")
+	errGap   = errors.New("a record is missing")
+)
+
+// round folds the log from the newest snapshot on, and puts one every now and
+// then, until the lease is lost or the log ends.
+func (w *Worker) round(ctx context.Context) error {
+	base, err := w.o.Snapshots.Latest(ctx)
+	if err != nil && core.CodeOf(err) != core.CodeNotFound {
+		return err
+	}
+	fold, err := core.NewFold(base)
+	if err != nil {
+		return err
+	}
+	var mu sync.Mutex // protects fold
+	ctx, end := context.WithCancelCause(ctx)
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	defer end(nil)
+	from := fold.Heads
+	parts.Go(func() {
+		end(w.o.Log.Tail(ctx, from, func(r *core.Record) error {
+			mu.Lock()
+			defer mu.Unlock()
+			return w.next(fold, r)
+		}))
+	})
+	lease, every := time.NewTicker(w.o.LeaseTTL/3), time.NewTicker(w.o.Every)
+	defer lease.Stop()
+	defer every.Stop()
+	kept := from
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-lease.C:
+			if held, err := w.hold(ctx); err == nil && !held {
+				return errLease
+			}
+		case <-every.C:
+			mu.Lock()
+			var s *core.Snapshot
+			if fold.Heads != kept {
+				s = fold.Snapshot(w.o.NowMS())
+			}
+			mu.Unlock()
+			if s == nil {
+				continue
+			}
+			if err := w.o.Snapshots.Put(ctx, s); err != nil {
+				return err
+			}
+			kept = s.Heads
+			w.stats.put.Add(1)
+		}
+	}
+}
+
+// next takes one record. A hole is never stepped over: the log is asked again.
+func (w *Worker) next(fold *core.Fold, r *core.Record) error {
+	verdict, err := fold.Next(r)
+	switch {
+	case err != nil:
+		return err
+	case verdict == core.Stale:
+		w.stats.stale.Add(1)
+	case verdict == core.Gap || verdict == core.Phantom:
+		w.stats.gaps.Add(1)
+		return errors.Join(errGap, fold.GapError(r))
+	}
+	return nil
+}
