@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"sync/atomic"
 
 	"pixelwall/loadtest/client"
@@ -23,10 +22,11 @@ type account struct {
 	width    int
 	events   []trace.Event
 	outcomes []outcome
-	start    *client.Canvas // before the first event
-	refusals [256]atomic.Int64
+	start    *client.Canvas    // before the first event
+	refusals [256]atomic.Int64 // final ones, by code
+	retries  [256]atomic.Int64 // refusals after which the event was sent again, by code
 
-	sent, accepted, rejected atomic.Int64
+	sent, accepted, rejected, again atomic.Int64
 }
 
 func newAccount(width int, events []trace.Event, start *client.Canvas) *account {
@@ -42,6 +42,22 @@ func (a *account) refused(id int32, r wire.Refusal) {
 	a.outcomes[id] = outcome{refused: true, code: r.Code}
 	a.refusals[r.Code].Add(1)
 	a.rejected.Add(1)
+}
+
+func (a *account) retried(_ int32, r wire.Refusal) {
+	a.retries[r.Code].Add(1)
+	a.again.Add(1)
+}
+
+// answers counts what servers said to placements, by name.
+func (a *account) answers() map[string]int64 {
+	all := map[string]int64{"placed": a.accepted.Load()}
+	for code := range a.refusals {
+		if n := a.refusals[code].Load() + a.retries[code].Load(); n > 0 {
+			all[client.CodeName(uint8(code))] = n
+		}
+	}
+	return all
 }
 
 func (a *account) xy(e trace.Event) (x, y int) { return int(e.Pos) % a.width, int(e.Pos) / a.width }
@@ -70,56 +86,4 @@ func (a *account) fold() *client.Canvas {
 		}
 	}
 	return c
-}
-
-// A balance compares the acknowledgements with how far each shard's order went.
-// It is exact as long as nobody else paints.
-type balance struct {
-	lost       int64 // acknowledged, but not in the order, or in a place given twice
-	duplicated int64 // places in the order beyond those acknowledged
-	faults     []string
-}
-
-// balance takes the seqs at which the shards ended, and how many seqs each shard
-// gave to something that is no placement.
-func (a *account) balance(end [wire.ShardsMax]uint64, others uint64) (b balance) {
-	for i, s := range a.start.Shards {
-		if s == nil {
-			continue
-		}
-		length := int64(end[i]) - int64(s.Seq)
-		taken := make([]bool, max(0, length))
-		distinct := int64(0)
-		for n, o := range a.outcomes {
-			if o.seq == 0 || int(o.shard) != i {
-				continue
-			}
-			at := int64(o.seq) - int64(s.Seq) - 1
-			switch {
-			case at < 0 || at >= length:
-				b.lost++
-				b.fault("event %d was acknowledged as shard %d seq %d, which lies outside %d to %d", n, i, o.seq, s.Seq+1, end[i])
-			case taken[at]:
-				b.lost++
-				b.fault("shard %d seq %d was given to two events", i, o.seq)
-			default:
-				taken[at] = true
-				distinct++
-			}
-		}
-		if extra := length - distinct - int64(others); extra > 0 {
-			b.duplicated += extra
-			b.fault("shard %d has %d events that nobody here was told of", i, extra)
-		}
-	}
-	return b
-}
-
-// faultsMax bounds how many faults of one kind a report tells.
-const faultsMax = 10
-
-func (b *balance) fault(format string, args ...any) {
-	if len(b.faults) < faultsMax {
-		b.faults = append(b.faults, fmt.Sprintf(format, args...))
-	}
 }

@@ -133,14 +133,14 @@ func TestHistoryIsAskedAgainWhileItLags(t *testing.T) {
 	picked := []wanted{{events: []wantedEvent{{9, 2}, {5, 1}}}}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	r, err := checkHistory(ctx, s, blank(t, 4), picked)
+	r, err := checkHistory(ctx, []*client.Server{s}, blank(t, 4), picked)
 	if err != nil || r.lost+r.extra != 0 || r.pixels != 1 || r.events != 2 || asked != 4 {
 		t.Errorf("%+v, %v after %d questions", r, err, asked)
 	}
 	gone, stop := context.WithCancel(t.Context())
 	stop()
 	picked[0].events = append(picked[0].events, wantedEvent{4000, 1})
-	if r, _ := checkHistory(gone, s, blank(t, 4), picked); r.lost != 1 || len(r.faults) != 1 {
+	if r, _ := checkHistory(gone, []*client.Server{s}, blank(t, 4), picked); r.lost != 1 || len(r.faults) != 1 {
 		t.Errorf("an event that never comes: %+v", r)
 	}
 }
@@ -220,12 +220,12 @@ func TestProgressTellsWhenItWillEnd(t *testing.T) {
 func TestOptionsAreCheckedAllAtOnce(t *testing.T) {
 	o := ReplayOptions{Speed: 0, Watchers: -1, Painters: clientsMax + 1, History: -2, From: -1, Patience: 0}
 	err := o.validate()
-	for _, flag := range []string{"--speed", "--watchers", "--painters", "--history", "--from", "--patience"} {
+	for _, flag := range []string{"--url", "--speed", "--watchers", "--painters", "--history", "--from", "--patience"} {
 		if err == nil || !strings.Contains(err.Error(), flag) {
 			t.Errorf("%v does not name %s", err, flag)
 		}
 	}
-	good := ReplayOptions{Speed: 100, Watchers: 200, Patience: time.Minute}
+	good := ReplayOptions{URL: []string{"ws://a/ws"}, Speed: 100, Watchers: 200, Patience: time.Minute}
 	if err := good.validate(); err != nil {
 		t.Error(err)
 	}

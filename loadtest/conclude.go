@@ -2,42 +2,61 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"pixelwall/loadtest/client"
 	"pixelwall/wire"
 )
 
-// arrive waits until every watcher and the canvas over HTTP show the last
-// acknowledged placement of each shard, as long as patience lasts.
-func (r *replay) arrive(ctx context.Context) (*Report, *client.Canvas, error) {
-	report := &Report{TickMS: r.init.Config.TickMS, Watchers: len(r.watchers), Painters: len(r.painters)}
+// arrive waits until every watcher and every server's canvas over HTTP show the
+// last acknowledged placement of each shard, as long as patience lasts. The
+// canvas of a server that did not answer is nil; at least one did.
+func (r *replay) arrive(ctx context.Context) (*Report, []*client.Canvas, error) {
+	report := &Report{TickMS: r.init.Config.TickMS, Watchers: len(r.watchers), Painters: len(r.painters), Edges: len(r.servers)}
 	heads := r.heads()
-	ctx, cancel := context.WithTimeout(ctx, r.o.Patience)
+	rests := make([]*client.Canvas, len(r.servers))
+	waiting, cancel := context.WithTimeout(ctx, r.o.Patience)
 	defer cancel()
 	for {
 		late := r.lateWatcher(heads)
 		if late == "" {
-			rest, err := r.restCanvas(ctx)
-			if err != nil && ctx.Err() == nil {
-				return nil, nil, err
-			}
-			if late = lateCanvas(rest, heads); late == "" {
-				return report, rest, nil
+			if late = r.fetchRests(waiting, rests, heads); late == "" {
+				return report, rests, nil
 			}
 		}
-		if pause(ctx, 100*time.Millisecond) != nil {
+		if client.Pause(waiting, 100*time.Millisecond) != nil {
 			report.fault("after %v %s", r.o.Patience, late)
-			rest, err := r.restCanvas(context.WithoutCancel(ctx))
-			return report, rest, err
+			late = r.fetchRests(context.WithoutCancel(ctx), rests, heads)
+			if !slices.ContainsFunc(rests, func(c *client.Canvas) bool { return c != nil }) {
+				return nil, nil, errors.New(late)
+			}
+			return report, rests, nil
 		}
 	}
 }
 
-func (r *replay) restCanvas(ctx context.Context) (*client.Canvas, error) {
-	r.restFetches++
-	return r.server.Canvas(ctx)
+// fetchRests asks those whose canvas is not there or late, and says of one what
+// is missing.
+func (r *replay) fetchRests(ctx context.Context, rests []*client.Canvas, heads [wire.ShardsMax]uint64) (late string) {
+	for i, s := range r.servers {
+		if lateCanvas(rests[i], heads) == "" {
+			continue
+		}
+		r.restFetches++
+		c, err := s.Canvas(ctx)
+		if err != nil {
+			late = fmt.Sprintf("%s does not tell its canvas: %v", s.WS, err)
+			continue
+		}
+		rests[i] = c
+		if what := lateCanvas(c, heads); what != "" {
+			late = fmt.Sprintf("%s: %s", s.WS, what)
+		}
+	}
+	return late
 }
 
 func (r *replay) lateWatcher(heads [wire.ShardsMax]uint64) (late string) {
@@ -52,8 +71,11 @@ func (r *replay) lateWatcher(heads [wire.ShardsMax]uint64) (late string) {
 }
 
 func lateCanvas(rest *client.Canvas, heads [wire.ShardsMax]uint64) (late string) {
+	if rest == nil {
+		return "there is no canvas over HTTP"
+	}
 	for s, h := range heads {
-		if h > 0 && (rest == nil || rest.Shards[s] == nil || rest.Shards[s].Seq < h) {
+		if h > 0 && (rest.Shards[s] == nil || rest.Shards[s].Seq < h) {
 			late = fmt.Sprintf("the canvas over HTTP lacks seq %d of shard %d", h, s)
 		}
 	}
@@ -61,9 +83,10 @@ func lateCanvas(rest *client.Canvas, heads [wire.ShardsMax]uint64) (late string)
 }
 
 // conclude compares everything with everything, when nothing moves any more.
-func (r *replay) conclude(ctx context.Context, report *Report, rest *client.Canvas) (*Report, error) {
+func (r *replay) conclude(ctx context.Context, report *Report, rests []*client.Canvas) (*Report, error) {
 	report.Sent, report.Accepted, report.Rejected = r.sent.Load(), r.accepted.Load(), r.rejected.Load()
 	report.Unanswered = report.Sent - report.Accepted - report.Rejected
+	report.Retried, report.Answers = r.again.Load(), r.answers()
 	report.Seconds = r.took.Seconds()
 	report.PerSecond = float64(report.Accepted) / report.Seconds
 	r.clients(report)
@@ -82,8 +105,8 @@ func (r *replay) conclude(ctx context.Context, report *Report, rest *client.Canv
 	if len(r.watchers) > 0 && report.Seen != report.Accepted {
 		report.fault("%d accepted placements were not seen by every watcher", report.Accepted-report.Seen)
 	}
-	r.count(report, rest)
-	r.compare(report, rest)
+	r.count(report, rests)
+	r.compare(report, rests)
 	return report, r.history(ctx, report)
 }
 
@@ -94,16 +117,17 @@ func (r *replay) clients(report *Report) {
 	for _, w := range r.watchers {
 		report.Reconnects += w.Reconnects.Load()
 		report.Resyncs += w.Resyncs.Load()
+		report.ResyncsMax = max(report.ResyncsMax, w.Resyncs.Load())
 		report.Diverged += w.Diverged.Load()
 	}
-	report.CanvasFetches = r.server.Fetches() - r.fetchedBefore - r.restFetches
+	report.CanvasFetches = r.fetches() - r.fetchedBefore - r.restFetches
 	if report.Diverged > 0 {
 		report.fault("%d times a watcher's copy differed from the server's checksum", report.Diverged)
 	}
 }
 
 func (r *replay) latencies(report *Report) {
-	j := r.journeys(r.meant, r.watchers)
+	j := r.journeys(r.meant, r.logs, reached(r.watchers))
 	report.Seen = j.seen
 	report.P50MS, report.P99MS = quantileMS(j.histogram, 50), quantileMS(j.histogram, 99)
 	if bound := float64(r.o.P99Max.Milliseconds()); bound > 0 && report.P99MS > bound {
@@ -130,11 +154,16 @@ func (r *replay) startsLikeTrace() bool {
 }
 
 // count finds lost and duplicated placements by their places in the order.
-func (r *replay) count(report *Report, rest *client.Canvas) {
+func (r *replay) count(report *Report, rests []*client.Canvas) {
 	var end [wire.ShardsMax]uint64
-	for i, s := range rest.Shards {
-		if s != nil {
-			end[i] = s.Seq
+	for _, rest := range rests {
+		if rest == nil {
+			continue
+		}
+		for i, s := range rest.Shards {
+			if s != nil {
+				end[i] = max(end[i], s.Seq)
+			}
 		}
 	}
 	// A change of configuration takes a seq in each shard.
@@ -143,12 +172,19 @@ func (r *replay) count(report *Report, rest *client.Canvas) {
 		version = max(version, w.ConfigVersion())
 	}
 	b := r.balance(end, uint64(version-r.init.Config.Version))
-	report.Lost, report.Duplicated = b.lost, b.duplicated
+	report.Lost, report.Duplicated, report.Jumps = b.lost, b.duplicated, b.jumps
 	report.Faults = append(report.Faults, b.faults...)
+	if b.jumps > 0 && r.o.History >= 0 {
+		report.note("seqs jumped %d times as shards were taken over; duplicates around a jump are found by history only, of all pixels with --history -1", b.jumps)
+	}
 }
 
-func (r *replay) compare(report *Report, rest *client.Canvas) {
+// compare compares copies of the canvas: each server's over HTTP, each watcher's,
+// and what the accepted events add up to.
+func (r *replay) compare(report *Report, rests []*client.Canvas) {
 	report.WatchersEqual, report.RestEqual, report.FoldEqual = true, true, true
+	first := slices.IndexFunc(rests, func(c *client.Canvas) bool { return c != nil })
+	rest := rests[first]
 	fold := r.fold()
 	if fold.Width != rest.Width || fold.Height != rest.Height {
 		report.note("the canvas grew meanwhile, from %dx%d to %dx%d", fold.Width, fold.Height, rest.Width, rest.Height)
@@ -160,32 +196,37 @@ func (r *replay) compare(report *Report, rest *client.Canvas) {
 	}
 	told := 0
 	for i, w := range r.watchers {
-		if d := w.Canvas().Differs(rest); d != "" {
-			report.WatchersEqual = false
-			if told++; told <= faultsMax {
-				report.fault("watcher %d against REST: %s", i, d)
-			}
+		d := w.Canvas().Differs(rest)
+		if d == "" {
+			continue
+		}
+		report.WatchersEqual = false
+		if told++; told <= faultsMax {
+			report.fault("watcher %d against REST: %s", i, d)
+		}
+		if i == 0 {
+			report.RestEqual = false
 		}
 	}
-	if len(r.watchers) > 0 {
-		if d := rest.Differs(r.watchers[0].Canvas()); d != "" {
-			report.RestEqual = false
-			report.fault("REST against watcher 0: %s", d)
-		}
-	} else {
+	if len(r.watchers) == 0 {
 		report.RestEqual = report.FoldEqual
+	}
+	for i, other := range rests {
+		if other == nil {
+			report.RestEqual = false
+			report.fault("%s did not tell its canvas", r.servers[i].WS)
+		} else if d := other.Differs(rest); d != "" {
+			report.RestEqual = false
+			report.fault("REST of %s against %s: %s", r.servers[i].WS, r.servers[first].WS, d)
+		}
 	}
 }
 
-// historyPatience is how long the index may lag behind when nothing is painted
-// any more.
-const historyPatience = 15 * time.Second
-
 func (r *replay) history(ctx context.Context, report *Report) error {
 	picked := r.samplePixels(r.o.History)
-	asking, cancel := context.WithTimeout(ctx, historyPatience)
+	asking, cancel := context.WithTimeout(ctx, r.o.Patience)
 	defer cancel()
-	h, err := checkHistory(asking, r.server, r.start, picked)
+	h, err := checkHistory(asking, r.servers, r.start, picked)
 	if err != nil {
 		report.fault("history: %v", err)
 	}

@@ -86,16 +86,17 @@ type historyResult struct {
 // historyWorkers bounds how many questions are under way.
 const historyWorkers = 4
 
-// checkHistory asks the server for the history of each picked pixel. History may
-// lag behind the log, so a pixel that differs is asked for again until ctx ends.
-func checkHistory(ctx context.Context, s *client.Server, start *client.Canvas, picked []wanted) (r historyResult, err error) {
+// checkHistory asks the servers for the history of each picked pixel. History may
+// lag behind the log, so a pixel that differs is asked for again until ctx ends,
+// from the next server when one does not answer.
+func checkHistory(ctx context.Context, servers []*client.Server, start *client.Canvas, picked []wanted) (r historyResult, err error) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	next := make(chan *wanted)
 	for range historyWorkers {
 		wg.Go(func() {
 			for w := range next {
-				lost, extra, e := w.ask(ctx, s, start.Shards[w.shard].Seq)
+				lost, extra, e := w.ask(ctx, servers, start.Shards[w.shard].Seq)
 				mu.Lock()
 				r.pixels++
 				r.events += len(w.events)
@@ -120,11 +121,17 @@ func checkHistory(ctx context.Context, s *client.Server, start *client.Canvas, p
 }
 
 // ask compares one pixel, again and again while it differs.
-func (w *wanted) ask(ctx context.Context, s *client.Server, after uint64) (lost, extra int64, err error) {
+func (w *wanted) ask(ctx context.Context, servers []*client.Server, after uint64) (lost, extra int64, err error) {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		got, e := s.Pixel(context.WithoutCancel(ctx), w.x, w.y, after)
+		var got []client.PastEvent
+		var e error
+		for _, s := range client.Rotated(servers, w.x+w.y) {
+			if got, e = s.Pixel(context.WithoutCancel(ctx), w.x, w.y, after); e == nil {
+				break
+			}
+		}
 		if e == nil {
 			if lost, extra = w.compare(got); lost+extra == 0 {
 				return 0, 0, nil

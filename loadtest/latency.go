@@ -34,46 +34,37 @@ type journey struct {
 	seen      int64 // accepted placements that every watcher's copy has passed
 }
 
-// journeys follows each accepted placement to each watcher. meant is the
-// intended moment of each event.
-func (a *account) journeys(meant []time.Time, watchers []*client.Watcher) journey {
+// journeys follows each accepted placement to each watcher, by what its log says.
+// meant is the intended moment of each event, reached the seqs that every
+// watcher's copy has passed.
+func (a *account) journeys(meant []time.Time, logs []seenLog, reached [wire.ShardsMax]uint64) journey {
 	j := journey{histogram: newHistogram()}
-	var bySeq [wire.ShardsMax][]time.Time // zero: no placement of ours
-	heads := a.heads()
-	for i, s := range a.start.Shards {
-		if s != nil {
-			bySeq[i] = make([]time.Time, heads[i]-s.Seq)
-		}
-	}
-	for i, o := range a.outcomes {
-		if o.seq > 0 && o.seq > a.start.Shards[o.shard].Seq {
-			bySeq[o.shard][o.seq-a.start.Shards[o.shard].Seq-1] = meant[i]
-		}
-	}
-	for _, w := range watchers {
-		var at [wire.ShardsMax]uint64 // index of the next one that has not been seen
-		for _, s := range w.Log() {
-			times := bySeq[s.Shard]
-			for ; at[s.Shard] < uint64(len(times)) && a.start.Shards[s.Shard].Seq+at[s.Shard] < s.To; at[s.Shard]++ {
-				if t := times[at[s.Shard]]; !t.IsZero() {
-					observe(j.histogram, s.At.Sub(t))
-				}
+	order := a.order()
+	for i := range logs {
+		var at [wire.ShardsMax]int // index of the next one that has not been seen
+		logs[i].each(func(s client.Seen) {
+			places := order[s.Shard]
+			for ; at[s.Shard] < len(places) && places[at[s.Shard]].seq <= s.To; at[s.Shard]++ {
+				observe(j.histogram, s.At.Sub(meant[places[at[s.Shard]].event]))
 			}
-		}
+		})
 	}
 	for _, o := range a.outcomes {
-		if o.seq > 0 && len(watchers) > 0 && passedByAll(watchers, o) {
+		if o.seq > 0 && len(logs) > 0 && o.seq <= reached[o.shard] {
 			j.seen++
 		}
 	}
 	return j
 }
 
-func passedByAll(watchers []*client.Watcher, o outcome) bool {
-	for _, w := range watchers {
-		if w.Head(o.shard) < o.seq {
-			return false
+// reached returns the seqs that every watcher's copy has passed.
+func reached(watchers []*client.Watcher) (all [wire.ShardsMax]uint64) {
+	for s := range all {
+		for i, w := range watchers {
+			if h := w.Head(uint8(s)); i == 0 || h < all[s] {
+				all[s] = h
+			}
 		}
 	}
-	return true
+	return all
 }

@@ -9,7 +9,7 @@ import (
 
 // ReplayOptions is every flag of the replay.
 type ReplayOptions struct {
-	URL       string        `help:"WebSocket address of the server" default:"ws://localhost:8080/ws"`
+	URL       []string      `help:"WebSocket address of the server; several, or with commas between them, for the edges of one cluster" default:"ws://localhost:8080/ws"`
 	Trace     string        `help:"what is painted: .pxt.gz, or Reddit's .csv, .csv.gz or .csv.gzip of 2022 and 2023" required:"" type:"existingfile"`
 	From      time.Duration `help:"begin so far into the trace" default:"0s"`
 	For       time.Duration `help:"paint so much of the trace; 0 is all" default:"0s"`
@@ -17,8 +17,8 @@ type ReplayOptions struct {
 	Watchers  int           `help:"clients that watch the whole canvas; each fourth without the range coder" default:"10"`
 	Painters  int           `help:"clients that paint; 0 is enough for the server's message rate" default:"0"`
 	History   int           `help:"painted pixels whose history is compared request by request; -1 is all" default:"2000"`
-	Reconnect bool          `help:"go on when the server dies: reconnect, resume and send again"`
-	Patience  time.Duration `help:"how long everything may take to arrive after the last placement" default:"60s"`
+	Reconnect bool          `help:"go on when a server dies: reconnect, to the next one if there are several, resume, and send again; also what was refused as unavailable or draining"`
+	Patience  time.Duration `help:"how long everything may take to arrive after the last placement, history too, and how long one placement may be refused for now" default:"60s"`
 	P99Max    time.Duration `name:"p99-max" help:"exit 1 when the 99th percentile from place to seen is above it; 0 for no bound" default:"0s"`
 	JSON      bool          `help:"report as one JSON object"`
 }
@@ -33,6 +33,9 @@ const (
 func (o *ReplayOptions) validate() error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if len(o.URL) == 0 {
+		wrong("--url: must be given")
+	}
 	if !(o.Speed > 0) || o.Speed > 1e6 {
 		wrong("--speed: %v: must be above 0, at most 1000000", o.Speed)
 	}

@@ -63,7 +63,7 @@ func (r *replay) pace(ctx context.Context, began time.Time) error {
 	}
 	for i, e := range r.events {
 		if wait := time.Until(r.meant[i]); wait > 0 {
-			if err := pause(ctx, max(wait, paceStep)); err != nil {
+			if err := client.Pause(ctx, max(wait, paceStep)); err != nil {
 				return err
 			}
 		}

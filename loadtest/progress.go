@@ -49,6 +49,6 @@ func progressLine(a *account, elapsed, total time.Duration) string {
 	if done > 0 {
 		eta = max(eta, time.Duration(float64(elapsed)*float64(n-done)/float64(done)*min(1, float64(elapsed)/float64(max(1, total)))))
 	}
-	return fmt.Sprintf("%3d %%  %d of %d sent, %d accepted, %d rejected, %d under way  ETA %v",
-		100*done/max(1, n), a.sent.Load(), n, a.accepted.Load(), a.rejected.Load(), a.sent.Load()-done, max(0, eta).Round(time.Second))
+	return fmt.Sprintf("%3d %%  %d of %d sent, %d accepted, %d rejected, %d under way, %d sent again  ETA %v",
+		100*done/max(1, n), a.sent.Load(), n, a.accepted.Load(), a.rejected.Load(), a.sent.Load()-done, a.again.Load(), max(0, eta).Round(time.Second))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,15 +17,16 @@ import (
 
 // A replay is one run: who paints, who watches, and the account of both.
 type replay struct {
-	o      ReplayOptions
-	server *client.Server
-	trace  *source.Trace
-	plan   schedule
-	init   wire.Init
+	o       ReplayOptions
+	servers []*client.Server
+	trace   *source.Trace
+	plan    schedule
+	init    wire.Init // of the first server, with the highest head of any
 	*account
 
 	painters []*client.Painter
 	watchers []*client.Watcher
+	logs     []seenLog   // of each watcher, written by its goroutine
 	meant    []time.Time // intended moment of each event
 	acks     *ackTimes
 	took     time.Duration
@@ -60,23 +62,33 @@ func Replay(ctx context.Context, o ReplayOptions, status io.Writer) (*Report, er
 		wg.Wait()
 		return nil, err
 	}
-	report, rest, err := r.arrive(ctx)
+	report, rests, err := r.arrive(ctx)
 	stopWatching()
 	wg.Wait()
 	if err != nil {
 		return nil, err
 	}
-	return r.conclude(ctx, report, rest)
+	return r.conclude(ctx, report, rests)
 }
 
 // prepare reads the trace, asks the server whether it can be painted there, and
 // connects everybody.
 func (r *replay) prepare(ctx context.Context) (err error) {
-	if r.server, err = client.NewServer(r.o.URL); err != nil {
-		return err
+	for _, url := range r.o.URL {
+		s, err := client.NewServer(url)
+		if err != nil {
+			return err
+		}
+		r.servers = append(r.servers, s)
 	}
-	if err := r.ask(ctx); err != nil {
-		return err
+	for i, s := range r.servers {
+		init, err := ask(ctx, s)
+		if err != nil {
+			return err
+		}
+		if err := r.join(i, init); err != nil {
+			return err
+		}
 	}
 	if r.trace, err = source.Open(r.o.Trace); err != nil {
 		return err
@@ -95,27 +107,56 @@ func (r *replay) prepare(ctx context.Context) (err error) {
 	if err := r.connect(ctx); err != nil {
 		return err
 	}
-	r.fetchedBefore = r.server.Fetches()
+	r.fetchedBefore = r.fetches()
 	return nil
 }
 
-// ask learns what the server is like, and refuses where it would refuse us.
-func (r *replay) ask(ctx context.Context) error {
-	conn, err := client.Dial(ctx, r.o.URL, 0)
+// ask learns what a server is like, and refuses where it would refuse us.
+func ask(ctx context.Context, s *client.Server) (init wire.Init, err error) {
+	conn, err := client.Dial(ctx, s.WS, 0)
 	if err != nil {
-		return fmt.Errorf("connecting to %s: %w", r.o.URL, err)
+		return init, fmt.Errorf("connecting to %s: %w", s.WS, err)
 	}
 	defer conn.Close()
-	if r.init, err = conn.Hello(wire.Hello{Instance: rand.Uint64()}); err != nil {
-		return fmt.Errorf("hello: %w", err)
+	if init, err = conn.Hello(wire.Hello{Instance: rand.Uint64()}); err != nil {
+		return init, fmt.Errorf("hello to %s: %w", s.WS, err)
 	}
-	switch c := r.init.Config; {
+	switch c := init.Config; {
 	case c.CooldownMS > 0:
-		return fmt.Errorf("the server has a cooldown of %v: a trace has no users who could wait for it; start the server with --cooldown 0", time.Duration(c.CooldownMS)*time.Millisecond)
+		err = fmt.Errorf("the server has a cooldown of %v: a trace has no users who could wait for it; start the server with --cooldown 0", time.Duration(c.CooldownMS)*time.Millisecond)
 	case c.ReadOnly:
-		return errors.New("the server is read-only just now")
+		err = errors.New("the server is read-only just now")
+	}
+	return init, err
+}
+
+// join takes what server number i said of itself. All must have one canvas; one
+// may be a moment behind another.
+func (r *replay) join(i int, init wire.Init) error {
+	if i == 0 {
+		r.init = init
+		return nil
+	}
+	if init.Canvas != r.init.Canvas {
+		return fmt.Errorf("%s has canvas %016x, %s has %016x: they are not edges of one cluster", r.servers[i].WS, init.Canvas, r.servers[0].WS, r.init.Canvas)
+	}
+	for _, h := range init.Heads {
+		at := slices.IndexFunc(r.init.Heads, func(o wire.Head) bool { return o.Shard == h.Shard })
+		if at < 0 {
+			r.init.Heads = append(r.init.Heads, h)
+			continue
+		}
+		r.init.Heads[at].Seq = max(r.init.Heads[at].Seq, h.Seq)
 	}
 	return nil
+}
+
+// fetches returns how often a canvas was fetched from anybody.
+func (r *replay) fetches() (n int64) {
+	for _, s := range r.servers {
+		n += s.Fetches()
+	}
+	return n
 }
 
 // fits refuses a trace that the server's canvas cannot take.
@@ -144,7 +185,7 @@ func (r *replay) startCanvas(ctx context.Context) (*client.Canvas, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.o.Patience)
 	defer cancel()
 	for {
-		c, err := r.server.Canvas(ctx)
+		c, err := r.servers[0].Canvas(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -158,20 +199,9 @@ func (r *replay) startCanvas(ctx context.Context) (*client.Canvas, error) {
 		if !behind {
 			return c, nil
 		}
-		if err := pause(ctx, 200*time.Millisecond); err != nil {
+		if err := client.Pause(ctx, 200*time.Millisecond); err != nil {
 			return nil, fmt.Errorf("the canvas over HTTP stays behind the socket: %w", err)
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }
 
@@ -188,14 +218,18 @@ func (r *replay) connect(ctx context.Context) error {
 	decoder := &client.Decoder{}
 	for i := range r.plan.tail {
 		r.painters = append(r.painters, client.NewPainter(client.PainterOptions{
-			Server: r.server, N: i, Instance: rand.Uint64(), Reconnect: r.o.Reconnect, Queue: queueMax,
-			Placed: func(id int32, p wire.Placed) { r.acks.hear(id); r.placed(id, p) }, Refused: r.refused,
+			Servers: client.Rotated(r.servers, i), N: i, Instance: rand.Uint64(),
+			Reconnect: r.o.Reconnect, Patience: r.o.Patience, Queue: queueMax,
+			Placed:  func(id int32, p wire.Placed) { r.acks.hear(id); r.placed(id, p) },
+			Refused: r.refused,
+			Retried: r.retried,
 		}))
 	}
+	r.logs = make([]seenLog, r.o.Watchers)
 	for i := range r.o.Watchers {
 		o := client.WatcherOptions{
-			Server: r.server, Decoder: decoder, N: len(r.painters) + i, Instance: rand.Uint64(),
-			Capabilities: wire.CanRange, Reconnect: r.o.Reconnect,
+			Servers: client.Rotated(r.servers, i), Decoder: decoder, N: len(r.painters) + i, Instance: rand.Uint64(),
+			Capabilities: wire.CanRange, Reconnect: r.o.Reconnect, Seen: r.logs[i].add,
 		}
 		if i%4 == 3 {
 			o.Capabilities = 0
@@ -203,9 +237,9 @@ func (r *replay) connect(ctx context.Context) error {
 		r.watchers = append(r.watchers, client.NewWatcher(o, r.start))
 	}
 	all := make([]func() error, 0, len(r.painters)+len(r.watchers))
-	for _, p := range r.painters {
+	for i, p := range r.painters {
 		all = append(all, func() (err error) {
-			token, err := r.server.Session(ctx)
+			token, err := r.servers[i%len(r.servers)].Session(ctx)
 			if err == nil {
 				_, err = p.Connect(ctx, token)
 			}

@@ -231,7 +231,7 @@ func follow(t *testing.T, e *edge, n uint64) {
 		t.Error(err)
 		return
 	}
-	w := client.NewWatcher(client.WatcherOptions{Server: s, Decoder: &client.Decoder{}, Reconnect: true}, c)
+	w := client.NewWatcher(client.WatcherOptions{Servers: []*client.Server{s}, Decoder: &client.Decoder{}, Reconnect: true}, c)
 	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
 	go func() { _ = w.Run(ctx) }()
@@ -265,7 +265,7 @@ func TestReplayNoticesSomebodyElsesPixels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := client.NewPainter(client.PainterOptions{Server: s, Instance: 1, Queue: 10, Placed: func(int32, wire.Placed) {}, Refused: func(int32, wire.Refusal) {}})
+	p := client.NewPainter(client.PainterOptions{Servers: []*client.Server{s}, Instance: 1, Queue: 10, Placed: func(int32, wire.Placed) {}, Refused: func(int32, wire.Refusal) {}})
 	if _, err := p.Connect(t.Context(), token); err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,9 @@ const (
 	silenceMax = 90 * time.Second
 	writeMax   = 30 * time.Second
 	dialMax    = 10 * time.Second
+	// helloMax is how long a server may think about a hello. One that is stopped
+	// accepts connections and never answers.
+	helloMax = 20 * time.Second
 	// perSource is how many connections one loopback address dials; the kernel
 	// has some 28 000 ports for each pair of addresses.
 	perSource = 10_000
@@ -40,14 +43,6 @@ type Conn struct {
 	mu  sync.Mutex // Protects following.
 	out []byte
 }
-
-// A CloseError is how the server ended the conversation.
-type CloseError struct {
-	Code   int
-	Reason string
-}
-
-func (e *CloseError) Error() string { return fmt.Sprintf("closed with %d %s", e.Code, e.Reason) }
 
 // A Message is anything of package wire that can be sent.
 type Message interface{ AppendTo(dst []byte) []byte }
@@ -167,6 +162,11 @@ func (c *Conn) Hello(h wire.Hello) (wire.Init, error) {
 	if err := c.Send(h); err != nil {
 		return wire.Init{}, err
 	}
+	c.silence = time.Now()
+	if err := c.c.SetReadDeadline(c.silence.Add(helloMax)); err != nil {
+		return wire.Init{}, err
+	}
+	defer func() { c.silence = time.Time{} }() // so that Next allows its own time again
 	for {
 		msg, err := c.Next()
 		if err != nil {
@@ -182,54 +182,5 @@ func (c *Conn) Hello(h wire.Hello) (wire.Init, error) {
 			}
 			return wire.Init{}, &RefusedError{r}
 		}
-	}
-}
-
-// A RefusedError is an error message of the server.
-type RefusedError struct{ wire.Refusal }
-
-func (e *RefusedError) Error() string {
-	return fmt.Sprintf("the server refuses with code %d: %s", e.Code, e.Message)
-}
-
-// Error codes of PROTOCOL.md that change what a client does.
-const (
-	codeTokenExpired = 7
-	codeDraining     = 17
-)
-
-// permanent reports whether trying again cannot help.
-func permanent(err error) bool {
-	if c, ok := errors.AsType[*CloseError](err); ok {
-		switch c.Code {
-		case 1002, 1003, 1007, 1009, 4002, 4003, 4004:
-			return true
-		}
-		return false
-	}
-	if r, ok := errors.AsType[*RefusedError](err); ok {
-		return r.Code == codeTokenExpired
-	}
-	return errors.Is(err, ErrOtherCanvas)
-}
-
-// ErrOtherCanvas says that the server has another canvas than before.
-var ErrOtherCanvas = errors.New("the server has another canvas now")
-
-// backoff waits before try n (from 0), as PROTOCOL.md asks: a random time up to
-// half a second, doubled with each try, 30 seconds at most; after a bye a random
-// time in its range.
-func backoff(ctx context.Context, n int, bye wire.Bye) error {
-	low, high := time.Duration(0), min(30*time.Second, time.Second/2<<min(n, 10))
-	if bye.WaitMaxMS > 0 && n == 0 {
-		low, high = time.Duration(bye.WaitMinMS)*time.Millisecond, time.Duration(bye.WaitMaxMS)*time.Millisecond
-	}
-	t := time.NewTimer(low + time.Duration(rand.Int64N(int64(max(1, high-low)))))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }

@@ -30,48 +30,59 @@ type Job struct {
 
 // PainterOptions is what a Painter needs to know.
 type PainterOptions struct {
-	Server    *Server
-	N         int // number of the connection, see Dial
-	Instance  uint64
+	// Servers are tried in turn, beginning with the first: when a connection ends
+	// the next one is asked. They share one canvas and one set of token keys.
+	Servers  []*Server
+	N        int // number of the connection, see Dial
+	Instance uint64
+	// Reconnect lets the painter go on after a cut, and send again, under the same
+	// number, what a server refused for now (unavailable with a retry-after, or
+	// draining). A pixel then has one placement under way at a time, so that its
+	// placements keep their order whatever is refused.
 	Reconnect bool
-	Queue     int // jobs that may wait; see Painter.Paint
+	// Patience is how long one placement may be refused for now before that is
+	// final; 0 is as long as Run may run.
+	Patience time.Duration
+	Queue    int // jobs that may wait; see Painter.Paint
 
-	// Placed and Refused hear of each job's outcome, once, on a goroutine of the
-	// painter.
+	// Placed and Refused hear of each job's final outcome, once. Retried hears of
+	// each refusal after which the job is sent again; it may be nil. All are called
+	// on a goroutine of the painter, one at a time, and hold up its answers.
 	Placed  func(id int32, p wire.Placed)
 	Refused func(id int32, r wire.Refusal)
+	Retried func(id int32, r wire.Refusal)
 }
 
 // A Painter places jobs in order through one connection at a time, and sends
 // again what was not answered when it had to reconnect.
+//
+//	NewPainter -> Connect (may be left out when there is no token to give)
+//	           -> Run on a goroutine, Paint from one other
+//	           -> Finish -> Run returns nil when all is answered
+//
+// When Run's context ends, what is under way stays without an outcome: it may
+// have been stored.
 type Painter struct {
-	o     PainterOptions
-	token string
-	conn  *Conn
-	queue chan Job
-	// window has an entry for each placement under way.
-	window chan struct{}
-	idle   chan struct{} // told when nothing is under way
-	held   *Job          // taken from queue, not under way yet
-	spent  time.Time     // GCRA: when the message budget is whole again
+	o      PainterOptions
+	token  string
+	canvas uint64 // 0 before the first init
+	route  route
+	conn   *Conn
+	queue  chan Job
+	window *window
+	held   *Job      // taken from queue, without a number yet
+	last   bool      // queue is closed and empty
+	spent  time.Time // GCRA: when the message budget is whole again
 
 	Reconnects atomic.Int64
 
-	mu      sync.Mutex // Protects following.
-	number  uint32
-	pending []pending // rising by number, without a hole
-	bye     wire.Bye
-}
-
-type pending struct {
-	place    wire.Place
-	id       int32
-	answered bool
+	mu  sync.Mutex // Protects following.
+	bye wire.Bye
 }
 
 // NewPainter returns a painter that is not connected yet.
 func NewPainter(o PainterOptions) *Painter {
-	return &Painter{o: o, queue: make(chan Job, o.Queue), window: make(chan struct{}, underWayMax), idle: make(chan struct{}, 1)}
+	return &Painter{o: o, route: route{servers: o.Servers}, queue: make(chan Job, o.Queue), window: newWindow(o.Reconnect)}
 }
 
 // Paint queues a job. It waits while the queue is full: the caller then is
@@ -96,29 +107,34 @@ func (p *Painter) Connect(ctx context.Context, token string) (wire.Init, error) 
 }
 
 func (p *Painter) connect(ctx context.Context) (wire.Init, error) {
-	conn, err := Dial(ctx, p.o.Server.WS, p.o.N)
+	conn, err := Dial(ctx, p.route.server().WS, p.o.N)
 	if err != nil {
 		return wire.Init{}, err
 	}
+	stop := context.AfterFunc(ctx, conn.Close)
 	init, err := conn.Hello(wire.Hello{Instance: p.o.Instance, Token: p.token})
+	stop()
+	if err == nil && p.canvas != 0 && init.Canvas != p.canvas {
+		err = ErrOtherCanvas
+	}
 	if err != nil {
 		conn.Close()
 		return init, err
 	}
-	p.conn = conn
+	p.conn, p.canvas = conn, init.Canvas
+	p.route.arrive()
 	return init, nil
 }
 
 // Run places jobs until Finish was called and all are answered, or until ctx
 // ends, or until the connection fails and it may not or cannot reconnect.
 func (p *Painter) Run(ctx context.Context) error {
-	for try := 0; ; try++ {
+	for {
 		err := error(nil)
 		if p.conn == nil {
 			_, err = p.connect(ctx)
 		}
 		if err == nil {
-			try = 0
 			if err = p.converse(ctx); err == nil {
 				return nil
 			}
@@ -134,7 +150,7 @@ func (p *Painter) Run(ctx context.Context) error {
 		bye := p.bye
 		p.bye = wire.Bye{}
 		p.mu.Unlock()
-		if err := backoff(ctx, try, bye); err != nil {
+		if err := p.route.leave(ctx, bye); err != nil {
 			return err
 		}
 	}
@@ -156,128 +172,78 @@ func (p *Painter) converse(ctx context.Context) error {
 // errDead wraps what listen ended with.
 var errDead = errors.New("the connection ended")
 
+// speak sends what is due: first what was under way before this connection,
+// then one job after the other as the window has room.
 func (p *Painter) speak(ctx context.Context, conn *Conn, dead chan error) error {
-	ended := func(err error) error { return fmt.Errorf("%w: %w", errDead, err) }
-	for _, m := range p.unanswered() {
-		if err := p.pace(ctx); err != nil {
-			return err
-		}
-		if err := conn.Send(m); err != nil {
-			return err
-		}
-	}
+	p.window.again()
 	for {
-		if p.held == nil {
-			select {
-			case j, ok := <-p.queue:
-				if !ok {
-					return p.settle(ctx, dead, ended)
-				}
-				p.held = &j
-			case err := <-dead:
-				return ended(err)
-			case <-ctx.Done():
-				return context.Cause(ctx)
+		if p.held != nil && p.window.begin(*p.held) {
+			p.held = nil
+		}
+		m, ok, next := p.window.toSend(time.Now())
+		if ok {
+			if err := p.pace(ctx, dead); err != nil {
+				return err
 			}
+			if err := conn.Send(m); err != nil {
+				return err
+			}
+			continue
 		}
-		select {
-		case p.window <- struct{}{}:
-		case err := <-dead:
-			return ended(err)
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if p.last && p.held == nil && p.window.empty() {
+			return nil
 		}
-		if err := p.pace(ctx); err != nil {
-			return err
-		}
-		m := p.begin(*p.held)
-		p.held = nil
-		if err := conn.Send(m); err != nil {
+		if err := p.await(ctx, dead, next); err != nil {
 			return err
 		}
 	}
 }
 
-// settle waits until nothing is under way.
-func (p *Painter) settle(ctx context.Context, dead chan error, ended func(error) error) error {
-	for len(p.unanswered()) > 0 {
-		select {
-		case <-p.idle:
-		case err := <-dead:
-			return ended(err)
-		case <-ctx.Done():
-			return context.Cause(ctx)
+// await waits until there may be something to send: a job, an answer, or the
+// moment next, if any.
+func (p *Painter) await(ctx context.Context, dead chan error, next time.Time) error {
+	queue := p.queue
+	if p.last || p.held != nil {
+		queue = nil
+	}
+	var due <-chan time.Time
+	if !next.IsZero() {
+		t := time.NewTimer(time.Until(next))
+		defer t.Stop()
+		due = t.C
+	}
+	select {
+	case j, ok := <-queue:
+		if p.last = !ok; ok {
+			p.held = &j
 		}
+	case <-p.window.changed:
+	case <-due:
+	case err := <-dead:
+		return fmt.Errorf("%w: %w", errDead, err)
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 	return nil
 }
 
 // pace waits until one more message is within the server's limit.
-func (p *Painter) pace(ctx context.Context) error {
+func (p *Painter) pace(ctx context.Context, dead chan error) error {
 	now := time.Now()
 	if now.After(p.spent) {
 		p.spent = now
 	}
 	p.spent = p.spent.Add(messageEvery)
-	wait := p.spent.Sub(now) - messageBurst*messageEvery
-	if wait <= 0 {
-		return nil
-	}
-	t := time.NewTimer(wait)
+	t := time.NewTimer(p.spent.Sub(now) - messageBurst*messageEvery)
 	defer t.Stop()
 	select {
 	case <-t.C:
 		return nil
+	case err := <-dead:
+		return fmt.Errorf("%w: %w", errDead, err)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// begin gives j its number. From here on it is sent until it is answered.
-func (p *Painter) begin(j Job) wire.Place {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.number++
-	m := wire.Place{Number: p.number, X: j.X, Y: j.Y, Color: j.Color}
-	p.pending = append(p.pending, pending{place: m, id: j.ID})
-	return m
-}
-
-func (p *Painter) unanswered() (all []wire.Place) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i := range p.pending {
-		if !p.pending[i].answered {
-			all = append(all, p.pending[i].place)
-		}
-	}
-	return all
-}
-
-// answer ends the job of a number. False means that it is not under way.
-func (p *Painter) answer(number uint32) (id int32, ok bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.pending) == 0 {
-		return 0, false
-	}
-	i := int64(number) - int64(p.pending[0].place.Number)
-	if i < 0 || i >= int64(len(p.pending)) || p.pending[i].answered {
-		return 0, false
-	}
-	id = p.pending[i].id
-	p.pending[i].answered = true
-	for len(p.pending) > 0 && p.pending[0].answered {
-		p.pending = p.pending[1:]
-	}
-	<-p.window
-	if len(p.pending) == 0 {
-		select {
-		case p.idle <- struct{}{}:
-		default:
-		}
-	}
-	return id, true
 }
 
 // listen hears answers until the connection ends.
@@ -293,7 +259,7 @@ func (p *Painter) listen(conn *Conn) error {
 			if err != nil {
 				return err
 			}
-			if id, ok := p.answer(m.Number); ok {
+			if id, ok := p.window.answer(m.Number); ok {
 				p.o.Placed(id, m)
 			}
 		case wire.TypeError:
@@ -301,11 +267,8 @@ func (p *Painter) listen(conn *Conn) error {
 			if err != nil {
 				return err
 			}
-			if m.Number == 0 || m.Code == codeDraining {
-				return &RefusedError{m} // nothing is known about what is under way
-			}
-			if id, ok := p.answer(m.Number); ok {
-				p.o.Refused(id, m)
+			if err := p.refused(m); err != nil {
+				return err
 			}
 		case wire.TypeBye:
 			m, err := wire.ParseBye(msg)
@@ -317,4 +280,28 @@ func (p *Painter) listen(conn *Conn) error {
 			p.mu.Unlock()
 		}
 	}
+}
+
+// refused decides whether a refusal is final. An error means that this
+// connection is of no more use.
+func (p *Painter) refused(m wire.Refusal) error {
+	if m.Number == 0 {
+		return &RefusedError{m} // nothing is known about what is under way
+	}
+	if p.o.Reconnect && passes(m) {
+		after := time.Duration(m.RetryAfterMS) * time.Millisecond
+		if id, ok := p.window.postpone(m.Number, time.Now(), after, p.o.Patience); ok {
+			if p.o.Retried != nil {
+				p.o.Retried(id, m)
+			}
+			if m.Code == codeDraining {
+				return &RefusedError{m}
+			}
+			return nil
+		}
+	}
+	if id, ok := p.window.answer(m.Number); ok {
+		p.o.Refused(id, m)
+	}
+	return nil
 }

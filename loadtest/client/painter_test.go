@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 	"testing"
 
 	"github.com/gobwas/ws"
@@ -12,21 +11,26 @@ import (
 	"pixelwall/wire"
 )
 
-// heard collects a painter's outcomes.
+// heard collects a painter's outcomes. It is read when Run has returned.
 type heard struct {
-	mu      sync.Mutex
 	placed  []int32
 	refused []int32
+	retried []int32
+}
+
+func (h *heard) options(reconnect bool, queue int, servers ...*Server) PainterOptions {
+	return PainterOptions{
+		Servers: servers, Instance: 5, Reconnect: reconnect, Queue: queue,
+		Placed:  func(id int32, _ wire.Placed) { h.placed = append(h.placed, id) },
+		Refused: func(id int32, _ wire.Refusal) { h.refused = append(h.refused, id) },
+		Retried: func(id int32, _ wire.Refusal) { h.retried = append(h.retried, id) },
+	}
 }
 
 func startPainter(t *testing.T, r *rig, reconnect bool, jobs int) (*Painter, *peer, *heard, chan error) {
 	t.Helper()
 	h := &heard{}
-	p := NewPainter(PainterOptions{
-		Server: r.server, Instance: 5, Reconnect: reconnect, Queue: jobs,
-		Placed:  func(id int32, _ wire.Placed) { h.mu.Lock(); h.placed = append(h.placed, id); h.mu.Unlock() },
-		Refused: func(id int32, _ wire.Refusal) { h.mu.Lock(); h.refused = append(h.refused, id); h.mu.Unlock() },
-	})
+	p := NewPainter(h.options(reconnect, jobs, r.server))
 	connected := make(chan error, 1)
 	go func() { _, err := p.Connect(t.Context(), "tok"); connected <- err }()
 	peer, hello := r.accept()
@@ -155,7 +159,7 @@ func TestPainterEndsWithTheReason(t *testing.T) {
 
 func TestPainterEndsWithItsContext(t *testing.T) {
 	r := newRig(t)
-	p := NewPainter(PainterOptions{Server: r.server, Reconnect: true, Queue: 1})
+	p := NewPainter(PainterOptions{Servers: []*Server{r.server}, Reconnect: true, Queue: 1})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(ctx) }()

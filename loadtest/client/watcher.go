@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -12,12 +13,16 @@ import (
 
 // WatcherOptions is what a Watcher needs to know.
 type WatcherOptions struct {
-	Server       *Server
-	Decoder      *Decoder
-	N            int // number of the connection, see Dial
+	// Servers are tried in turn, beginning with the first: when a connection ends
+	// the next one is asked, and the canvas is fetched from the one that it watches.
+	Servers      []*Server
+	Decoder      *Decoder // may be shared by the watchers of one canvas
+	N            int      // number of the connection, see Dial
 	Instance     uint64
 	Capabilities wire.Capabilities
 	Reconnect    bool
+	// Seen hears, on Run's goroutine, of each step of the copy. It may be nil.
+	Seen func(Seen)
 }
 
 // A Seen is the moment at which a watcher's copy of a shard reached a seq.
@@ -27,29 +32,35 @@ type Seen struct {
 	At    time.Time
 }
 
-// A Watcher keeps a copy of the whole canvas. Run owns it; when Run has
-// returned, Canvas and Log may be read. Heads and the counters may be read at
-// any time.
+// A Watcher keeps a copy of the whole canvas. It keeps nothing else: how long it
+// runs costs no memory.
+//
+//	NewWatcher -> Connect (may be left out) -> Run until its context ends
+//
+// Canvas, Head and the counters may be read at any time, from anywhere.
 type Watcher struct {
-	o      WatcherOptions
-	conn   *Conn
-	canvas *Canvas
-	bye    wire.Bye
+	o     WatcherOptions
+	route route
+	conn  *Conn
+	bye   wire.Bye
 
 	watched [wire.ShardsMax]bool // on this connection
 	waiting [wire.ShardsMax]bool // for the catch-up or resync that answers watch
-	log     []Seen
+	repairs int                  // fetches since a catch-up fitted
 
 	heads      [wire.ShardsMax]atomic.Uint64
 	configs    atomic.Uint32 // version of the newest configuration
 	Reconnects atomic.Int64
 	Resyncs    atomic.Int64 // shards fetched again because the server said so
 	Diverged   atomic.Int64 // shards fetched again because a check differed
+
+	mu     sync.Mutex // Protects canvas; only Run's goroutine writes it.
+	canvas *Canvas
 }
 
 // NewWatcher returns a watcher that begins with a copy of its own of canvas.
 func NewWatcher(o WatcherOptions, canvas *Canvas) *Watcher {
-	w := &Watcher{o: o, canvas: canvas.Clone()}
+	w := &Watcher{o: o, route: route{servers: o.Servers}, canvas: canvas.Clone()}
 	w.publish()
 	return w
 }
@@ -60,11 +71,13 @@ func (w *Watcher) Head(shard uint8) uint64 { return w.heads[shard].Load() }
 // ConfigVersion returns the version of the newest configuration that it heard of.
 func (w *Watcher) ConfigVersion() uint32 { return w.configs.Load() }
 
-// Canvas returns the copy, when Run has returned.
-func (w *Watcher) Canvas() *Canvas { return w.canvas }
-
-// Log returns when the copy reached which seq, when Run has returned.
-func (w *Watcher) Log() []Seen { return w.log }
+// Canvas returns a copy of the copy. Each shard of it is whole: its pixels are
+// those of its seq.
+func (w *Watcher) Canvas() *Canvas {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.canvas.Clone()
+}
 
 func (w *Watcher) publish() {
 	for i, s := range w.canvas.Shards {
@@ -76,10 +89,12 @@ func (w *Watcher) publish() {
 
 // Connect makes the first connection and asks for all shards.
 func (w *Watcher) Connect(ctx context.Context) error {
-	conn, err := Dial(ctx, w.o.Server.WS, w.o.N)
+	conn, err := Dial(ctx, w.route.server().WS, w.o.N)
 	if err != nil {
 		return err
 	}
+	stop := context.AfterFunc(ctx, conn.Close)
+	defer stop()
 	init, err := conn.Hello(wire.Hello{Instance: w.o.Instance, Capabilities: w.o.Capabilities})
 	if err == nil && init.Canvas != w.canvas.ID {
 		err = ErrOtherCanvas
@@ -88,7 +103,8 @@ func (w *Watcher) Connect(ctx context.Context) error {
 		conn.Close()
 		return err
 	}
-	w.conn, w.bye = conn, wire.Bye{}
+	w.conn = conn
+	w.route.arrive()
 	w.configs.Store(init.Config.Version)
 	w.watched = [wire.ShardsMax]bool{}
 	return w.watch(false)
@@ -111,13 +127,12 @@ func (w *Watcher) watch(diverged bool) error {
 
 // Run follows the canvas until ctx ends, and returns nil then.
 func (w *Watcher) Run(ctx context.Context) error {
-	for try := 0; ; try++ {
+	for {
 		err := error(nil)
 		if w.conn == nil {
 			err = w.Connect(ctx)
 		}
 		if err == nil {
-			try = 0
 			stop := context.AfterFunc(ctx, w.conn.Close)
 			err = w.listen(ctx)
 			stop()
@@ -131,7 +146,9 @@ func (w *Watcher) Run(ctx context.Context) error {
 			return fmt.Errorf("watcher %d: %w", w.o.N, err)
 		}
 		w.Reconnects.Add(1)
-		if backoff(ctx, try, w.bye) != nil {
+		bye := w.bye
+		w.bye = wire.Bye{}
+		if w.route.leave(ctx, bye) != nil {
 			return nil
 		}
 	}
@@ -204,9 +221,7 @@ func (w *Watcher) batch(ctx context.Context, msg []byte) error {
 		w.Diverged.Add(1)
 		return w.fetch(ctx, true, b.Shard)
 	}
-	s.View.Apply(pixels)
-	s.TimeTenths += b.TimeAdv
-	w.reach(b.Shard, s.Seq+b.Advance)
+	w.reach(b.Shard, pixels, s.Seq+b.Advance, s.TimeTenths+b.TimeAdv)
 	return nil
 }
 
@@ -225,34 +240,49 @@ func (w *Watcher) catchUp(ctx context.Context, msg []byte) error {
 		w.Diverged.Add(1)
 		return w.fetch(ctx, true, c.Shard)
 	}
-	s.View.Apply(pixels)
-	s.TimeTenths = c.TimeTenths
-	w.waiting[c.Shard] = false
-	w.reach(c.Shard, c.To)
+	w.waiting[c.Shard], w.repairs = false, 0
+	w.reach(c.Shard, pixels, c.To, c.TimeTenths)
 	return nil
 }
 
-func (w *Watcher) reach(shard uint8, seq uint64) {
-	w.canvas.Shards[shard].Seq = seq
+// reach writes pixels to the copy of a shard, which is at seq then.
+func (w *Watcher) reach(shard uint8, pixels []wire.Pixel, seq, timeTenths uint64) {
+	s := w.canvas.Shards[shard]
+	w.mu.Lock()
+	s.View.Apply(pixels)
+	s.Seq, s.TimeTenths = seq, timeTenths
+	w.mu.Unlock()
 	w.heads[shard].Store(seq)
-	w.log = append(w.log, Seen{Shard: shard, To: seq, At: time.Now()})
+	if w.o.Seen != nil {
+		w.o.Seen(Seen{Shard: shard, To: seq, At: time.Now()})
+	}
 }
 
-// fetch replaces shards by the server's canvas over HTTP and watches again.
+// fetch replaces shards by the server's canvas over HTTP and watches again. A
+// server whose canvas and batches are not at one point yet gets some time: the
+// second fetch in a row waits, each further one twice as long.
 func (w *Watcher) fetch(ctx context.Context, diverged bool, shards ...uint8) error {
-	fresh, err := w.o.Server.Canvas(ctx)
+	if w.repairs > 0 {
+		if err := Pause(ctx, min(5*time.Second, 100*time.Millisecond<<min(w.repairs, 10))); err != nil {
+			return err
+		}
+	}
+	w.repairs++
+	fresh, err := w.route.server().Canvas(ctx)
 	if err != nil {
 		return err
 	}
 	if fresh.ID != w.canvas.ID {
 		return ErrOtherCanvas
 	}
+	w.mu.Lock()
 	if fresh.Width != w.canvas.Width || fresh.Height != w.canvas.Height {
 		w.canvas, w.watched = fresh, [wire.ShardsMax]bool{} // it grew: shards have other areas
 	}
 	for _, i := range shards {
 		w.canvas.Shards[i], w.watched[i] = fresh.Shards[i], false
 	}
+	w.mu.Unlock()
 	w.publish()
 	return w.watch(diverged)
 }

@@ -51,6 +51,8 @@ var rules = []Rule{
 	{From: "tools/trace", May: []string{"wire"}, Why: "a file format for everybody"},
 	{From: "tools/stack/...", May: []string{"tools/stack/..."},
 		Why: "it starts other people's servers and knows nothing of ours"},
+	{From: "tools/chaos/...", May: []string{"core", "wire", "persist/...", "tools/...", "loadtest/client"},
+		Why: "it breaks a cluster while real clients use it"},
 	{From: "tools/...", May: []string{"core", "wire", "persist/...", "tools/..."},
 		Why: "tools work on data, not inside a running edge"},
 	{From: "benchmarks/...", May: []string{"core/...", "wire", "persist/...", "edge/...", "tools/..."},

@@ -35,6 +35,9 @@ func TestCheck(t *testing.T) {
 		{"the wiring may not know its load test", p("pixelwall/edge", "pixelwall/loadtest/client"), "edge imports loadtest/client"},
 		{"the load test may know wire and traces", p("pixelwall/loadtest", "pixelwall/wire", "pixelwall/tools/trace", "pixelwall/loadtest/client"), ""},
 		{"the load test may not know core", p("pixelwall/loadtest/client", "pixelwall/core"), "loadtest/client imports core"},
+		{"the chaos run may know clients", p("pixelwall/tools/chaos", "pixelwall/loadtest/client", "pixelwall/tools/stack", "pixelwall/persist/redis"), ""},
+		{"the chaos run may not know the edge's code", p("pixelwall/tools/chaos", "pixelwall/edge/fanout"), "tools/chaos imports edge/fanout"},
+		{"no other tool may know clients", p("pixelwall/tools/audit", "pixelwall/loadtest/client"), "tools/audit imports loadtest/client"},
 		{"a package without a rule is told", p("pixelwall/misc"), "pixelwall/misc has no rule"},
 		{"a package whose name only begins like ours is not ours", p("pixelwall/core", "pixelwallet"), ""},
 	} {
