@@ -1,7 +1,8 @@
 // Command stack starts and stops the real servers that a cluster of edges stands
 // on. Out come shell lines that name their addresses as the edge reads them.
 //
-//	go run ./tools/stack up           starts Redis, Kafka and Cassandra in the background
+//	go run ./tools/stack install      installs what is missing and starts nothing
+//	go run ./tools/stack up           installs it too and starts Redis, Kafka and Cassandra in the background
 //	go run ./tools/stack status       tells what runs
 //	go run ./tools/stack kill NAME    kills one server as kill -9 does
 //	go run ./tools/stack restart NAME starts it again: same port, same data
@@ -30,6 +31,7 @@ type cli struct {
 	Dir   string `help:"Folder for configuration, data and logs (a stack of the cache by default)." type:"path"`
 	Cache string `help:"Folder in which downloads are kept." type:"path"`
 
+	Install install `cmd:"" help:"Install what up needs, and start nothing."`
 	Up      up      `cmd:"" help:"Start the servers in the background and print their addresses."`
 	Down    down    `cmd:"" help:"Stop the servers and delete their data."`
 	Status  status  `cmd:"" help:"Tell what runs."`
@@ -43,13 +45,15 @@ type up struct {
 	Brokers       int      `help:"Kafka brokers." default:"1" enum:"1,3"`
 	Nodes         int      `help:"Cassandra nodes." default:"1" enum:"1,3"`
 	Only          []string `help:"Start only these." enum:"redis,kafka,cassandra" default:"redis,kafka,cassandra"`
+	SkipMissing   bool     `help:"Leave out servers that cannot be had on this machine, instead of failing."`
 	Test          bool     `help:"Name the addresses PIXELWALL_TEST_…, which tests read and edges do not."`
 }
 
 type (
-	down   struct{}
-	status struct{}
-	kill   struct {
+	install struct{}
+	down    struct{}
+	status  struct{}
+	kill    struct {
 		Name string `arg:"" help:"Server, as status names it."`
 	}
 	restart struct {
@@ -98,7 +102,7 @@ func (u *up) Run(ctx context.Context, c *cli) error {
 }
 
 func (u *up) options(c *cli) servers.Options {
-	o := servers.Options{Dir: c.Dir, Cache: c.Cache, Progress: func(line string) { fmt.Fprintln(os.Stderr, "stack:", line) }}
+	o := servers.Options{Dir: c.Dir, Cache: c.Cache, Install: true, SkipMissing: u.SkipMissing, Progress: progress}
 	if slices.Contains(u.Only, "redis") {
 		o.Redis = &servers.RedisOptions{Cluster: u.RedisCluster}
 		switch {
@@ -115,6 +119,12 @@ func (u *up) options(c *cli) servers.Options {
 		o.Cassandra = &servers.CassandraOptions{Nodes: u.Nodes}
 	}
 	return o
+}
+
+func progress(line string) { fmt.Fprintln(os.Stderr, "stack:", line) }
+
+func (install) Run(ctx context.Context, c *cli) error {
+	return servers.Install(ctx, servers.Options{Dir: c.Dir, Cache: c.Cache, Progress: progress})
 }
 
 // printAddresses writes lines that a shell can source.

@@ -24,10 +24,7 @@ type CassandraOptions struct {
 	Extra []string // lines of cassandra.yaml that win over ours
 }
 
-const (
-	cassandraTitle = "Apache Cassandra"
-	cassandraHeap  = "384m"
-)
+const cassandraHeap = "384m"
 
 func cassandraYAML(host, dir string, storagePort, nativePort int, o CassandraOptions) string {
 	lines := []string{
@@ -74,9 +71,9 @@ var openToAll = map[string]string{
 	"jdk.management":      "com.sun.management.internal",
 }
 
-func cassandraArgs(lib, dir string, jmxPort int) []string {
+func cassandraArgs(v jvm, dir string, jmxPort int) []string {
 	more := []string{
-		"-javaagent:" + filepath.Join(lib, "jamm-0.4.0.jar"),
+		"-javaagent:" + filepath.Join(v.lib, "jamm-0.4.0.jar"),
 		"-Dcassandra.config=file://" + filepath.Join(dir, "cassandra.yaml"),
 		"-Dlogback.configurationFile=" + filepath.Join(dir, "logback.xml"),
 		"-Dcassandra.storagedir=" + dir,
@@ -92,16 +89,13 @@ func cassandraArgs(lib, dir string, jmxPort int) []string {
 			more = append(more, "--add-exports="+module+"/"+pkg+"=ALL-UNNAMED", "--add-opens="+module+"/"+pkg+"=ALL-UNNAMED")
 		}
 	}
-	return append(java(lib, cassandraHeap, more...), "org.apache.cassandra.service.CassandraDaemon")
+	return v.command(more, "org.apache.cassandra.service.CassandraDaemon")
 }
 
 // startCassandra starts the nodes one after the other, because only one may join
-// at a time, and waits until each sees all others up.
+// at a time.
 func startCassandra(ctx context.Context, o Options) ([]*Server, error) {
-	if err := wantJava(cassandraTitle); err != nil {
-		return nil, err
-	}
-	lib, err := jars(ctx, &o, Cassandra, cassandraTitle)
+	v, err := newJVM(ctx, &o, Cassandra, cassandraHeap)
 	if err != nil {
 		return nil, err
 	}
@@ -120,14 +114,14 @@ func startCassandra(ctx context.Context, o Options) ([]*Server, error) {
 	var all []*Server
 	for i, host := range hosts {
 		s := o.newServer(Cassandra, i, host, nativePort)
-		if err := o.makeDirs([]*Server{s}); err != nil {
+		if err := makeDirs([]*Server{s}); err != nil {
 			return all, err
 		}
 		jmxPort, err := freePort(loopback)
 		if err != nil {
 			return all, err
 		}
-		s.Args = cassandraArgs(lib, s.Dir, jmxPort)
+		s.Args = cassandraArgs(v, s.Dir, jmxPort)
 		if err := writeFile(filepath.Join(s.Dir, "cassandra.yaml"), cassandraYAML(host, s.Dir, storagePort, nativePort, *o.Cassandra)); err != nil {
 			return all, err
 		}
@@ -160,6 +154,27 @@ func (s *Server) probeCassandra(ctx context.Context) error {
 	}
 	if state != "COMPLETED" {
 		return fmt.Errorf("%s is still joining (%s)", s.Name, state)
+	}
+	return nil
+}
+
+// reachAll returns nil when each node reaches all of them: Cassandra keeps three
+// copies of its own repair log, and a read at ALL wants an answer from each.
+func reachAll(ctx context.Context, all []*Server) error {
+	if len(all) < 3 {
+		return nil // fewer nodes than copies
+	}
+	for _, s := range all {
+		session, err := cqlSession(s.Address)
+		if err != nil {
+			return err
+		}
+		err = session.Query("SELECT id FROM system_distributed.repair_history WHERE keyspace_name = '' AND columnfamily_name = ''").
+			WithContext(ctx).Consistency(gocql.All).Iter().Close()
+		session.Close()
+		if err != nil {
+			return fmt.Errorf("%s does not reach all nodes: %w", s.Name, err)
+		}
 	}
 	return nil
 }

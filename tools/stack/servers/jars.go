@@ -30,8 +30,8 @@ type release struct {
 	sums    map[string]string // file name to SHA-256
 }
 
-func readRelease(kind Kind, title string) (r release, err error) {
-	r = release{folder: string(kind), title: title}
+func readRelease(kind Kind) (r release, err error) {
+	r = release{folder: string(kind), title: titles[kind]}
 	if r.pom, err = pinned.ReadFile(r.folder + "/pom.xml"); err != nil {
 		return r, err
 	}
@@ -69,15 +69,14 @@ func parseSums(text string) (map[string]string, error) {
 
 // jars returns the folder with the jars of a server. They are fetched once; each
 // use compares all of them with the pinned sums, which takes 0.2 s.
-func jars(ctx context.Context, o *Options, kind Kind, title string) (string, error) {
-	r, err := readRelease(kind, title)
+func jars(ctx context.Context, o *Options, kind Kind) (string, error) {
+	r, err := readRelease(kind)
 	if err != nil {
 		return "", err
 	}
 	target := filepath.Join(o.Cache, r.folder+"-"+r.version)
 	if _, err := os.Stat(target); errors.Is(err, os.ErrNotExist) {
-		o.say(fmt.Sprintf("fetching %s %s from Maven Central", r.title, r.version))
-		if err := r.fetch(ctx, target); err != nil {
+		if err := r.fetch(ctx, o, target); err != nil {
 			return "", err
 		}
 	}
@@ -86,7 +85,15 @@ func jars(ctx context.Context, o *Options, kind Kind, title string) (string, err
 
 // fetch lets Maven copy the jars into a folder beside the target, which gets its
 // name only when all is right.
-func (r *release) fetch(ctx context.Context, target string) error {
+func (r *release) fetch(ctx context.Context, o *Options, target string) error {
+	if !o.Install {
+		return &MissingError{What: r.title, Why: target + " is not there; make deps fetches it"}
+	}
+	mvn, err := debian(ctx, o, "Maven", "mvn", "maven")
+	if err != nil {
+		return err
+	}
+	o.say(fmt.Sprintf("fetching %s %s from Maven Central", r.title, r.version))
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 		return err
 	}
@@ -99,10 +106,7 @@ func (r *release) fetch(ctx context.Context, target string) error {
 	if err := os.WriteFile(pom, r.pom, 0o644); err != nil {
 		return err
 	}
-	out, err := exec.CommandContext(ctx, "mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies", "-DoutputDirectory="+lib).CombinedOutput()
-	if errors.Is(err, exec.ErrNotFound) {
-		return &MissingError{What: r.title, Why: "Debian's package maven is not installed"}
-	}
+	out, err := exec.CommandContext(ctx, mvn, "-q", "-B", "-f", pom, "dependency:copy-dependencies", "-DoutputDirectory="+lib).CombinedOutput()
 	if err != nil {
 		return &MissingError{What: r.title + " " + r.version, Why: "Maven Central gave no jars: " + mavenError(out)}
 	}
@@ -164,15 +168,4 @@ func sumOf(path string) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("%x", h.Sum(nil)), nil
-}
-
-// Fetch downloads what the JVM servers are made of, so that a later Up needs no
-// registry.
-func Fetch(ctx context.Context, o Options) error {
-	var errs []error
-	for kind, title := range map[Kind]string{Kafka: kafkaTitle, Cassandra: cassandraTitle} {
-		_, err := jars(ctx, &o, kind, title)
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
 }

@@ -1,46 +1,40 @@
 package servers
 
 import (
-	"fmt"
+	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strconv"
 )
+
+// A jvm starts programs of one release's jars.
+type jvm struct {
+	java, lib, heap string
+}
 
 // niceness keeps a busy JVM from starving the edges, which would look like a
 // fault of Redis.
 const niceness = "10"
 
-// java returns the beginning of a command that runs a JVM of a small heap with
-// all jars of lib.
-func java(lib, heap string, more ...string) []string {
-	args := []string{"nice", "-n", niceness, "java", "-Xms" + heap, "-Xmx" + heap, "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError"}
-	args = append(args, more...)
-	return append(args, "-cp", filepath.Join(lib, "*"))
+func newJVM(ctx context.Context, o *Options, kind Kind, heap string) (v jvm, err error) {
+	installing.Lock()
+	defer installing.Unlock()
+	v.heap = heap
+	if v.java, err = javaProgram(ctx, o); err != nil {
+		return v, err
+	}
+	v.lib, err = jars(ctx, o, kind)
+	return v, err
 }
 
-var javaVersion = regexp.MustCompile(`version "(\d+)`)
-
-// wantJava checks that there is a Java which Kafka and Cassandra both accept.
-func wantJava(title string) error {
-	out, err := exec.Command("java", "-version").CombinedOutput()
-	if err != nil {
-		return &MissingError{What: title, Why: "Debian's package openjdk-17-jdk-headless is not installed"}
-	}
-	m := javaVersion.FindSubmatch(out)
-	if m == nil {
-		return fmt.Errorf("java -version says nothing about its version: %q", out)
-	}
-	if major, _ := strconv.Atoi(string(m[1])); major < 17 {
-		return &MissingError{What: title, Why: fmt.Sprintf("java is version %s, and 17 is needed", m[1])}
-	}
-	return nil
+// command returns the command line that runs a main class.
+func (v jvm) command(options []string, class string, args ...string) []string {
+	line := []string{"nice", "-n", niceness, v.java, "-Xms" + v.heap, "-Xmx" + v.heap, "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError"}
+	line = append(line, options...)
+	line = append(line, "-cp", filepath.Join(v.lib, "*"), class)
+	return append(line, args...)
 }
 
-// prepareJVM checks Java and the jars before anything is started.
-func (o *Options) makeDirs(servers []*Server) error {
+func makeDirs(servers []*Server) error {
 	for _, s := range servers {
 		if err := os.MkdirAll(filepath.Join(s.Dir, "data"), 0o755); err != nil {
 			return err

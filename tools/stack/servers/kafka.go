@@ -20,8 +20,7 @@ type KafkaOptions struct {
 }
 
 const (
-	kafkaTitle = "Apache Kafka"
-	kafkaHeap  = "256m"
+	kafkaHeap = "256m"
 	// kafkaClusterID is what KRaft wants: 22 characters of base64url.
 	kafkaClusterID = "cGl4ZWx3YWxsLXN0YWNrLQ"
 )
@@ -53,12 +52,9 @@ func serverProperties(i int, ports, controllers []int, dir string, extra []strin
 	}, extra, "=")
 }
 
-// startKafka starts the brokers side by side and waits until each knows all.
+// startKafka starts the brokers side by side.
 func startKafka(ctx context.Context, o Options) ([]*Server, error) {
-	if err := wantJava(kafkaTitle); err != nil {
-		return nil, err
-	}
-	lib, err := jars(ctx, &o, Kafka, kafkaTitle)
+	v, err := newJVM(ctx, &o, Kafka, kafkaHeap)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +69,7 @@ func startKafka(ctx context.Context, o Options) ([]*Server, error) {
 		}
 		all[i] = o.newServer(Kafka, i, loopback, ports[i])
 	}
-	if err := o.makeDirs(all); err != nil {
+	if err := makeDirs(all); err != nil {
 		return nil, err
 	}
 	for i, s := range all {
@@ -81,20 +77,20 @@ func startKafka(ctx context.Context, o Options) ([]*Server, error) {
 		if err := writeFile(conf, serverProperties(i, ports, controllers, filepath.Join(s.Dir, "data"), o.Kafka.Extra)); err != nil {
 			return nil, err
 		}
-		s.Args = append(java(lib, kafkaHeap, "-Dorg.slf4j.simpleLogger.showDateTime=true"), "kafka.Kafka", conf)
+		s.Args = v.command([]string{"-Dorg.slf4j.simpleLogger.showDateTime=true"}, "kafka.Kafka", conf)
 	}
-	if err := formatKafka(ctx, lib, all); err != nil {
+	if err := formatKafka(ctx, v, all); err != nil {
 		return nil, err
 	}
-	return all, readyTogether(ctx, all)
+	return all, launchAll(all)
 }
 
 // formatKafka makes the folders ready, all at once: each takes a JVM's start.
-func formatKafka(ctx context.Context, lib string, all []*Server) error {
+func formatKafka(ctx context.Context, v jvm, all []*Server) error {
 	results := make(chan error)
 	for _, s := range all {
 		go func() {
-			args := append(java(lib, kafkaHeap), "kafka.tools.StorageTool", "format", "-t", kafkaClusterID, "-c", filepath.Join(s.Dir, "server.properties"))
+			args := v.command(nil, "kafka.tools.StorageTool", "format", "-t", kafkaClusterID, "-c", filepath.Join(s.Dir, "server.properties"))
 			out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput()
 			if err != nil {
 				err = fmt.Errorf("%s cannot be formatted: %w:\n%s", s.Name, err, out)
@@ -109,29 +105,27 @@ func formatKafka(ctx context.Context, lib string, all []*Server) error {
 	return errors.Join(errs...)
 }
 
-func readyTogether(ctx context.Context, all []*Server) error {
+func launchAll(all []*Server) error {
 	for _, s := range all {
 		if err := s.Launch(); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// knowAll returns nil when each broker knows all of them.
+func knowAll(ctx context.Context, all []*Server) error {
 	for _, s := range all {
-		if err := s.Ready(ctx); err != nil {
+		brokers, err := kafkaBrokers(ctx, s.Address)
+		if err != nil {
 			return err
 		}
-	}
-	return until(ctx, func() error {
-		for _, s := range all {
-			brokers, err := kafkaBrokers(ctx, s.Address)
-			if err != nil {
-				return err
-			}
-			if len(brokers) < len(all) {
-				return fmt.Errorf("%s knows %d of %d brokers", s.Name, len(brokers), len(all))
-			}
+		if len(brokers) < len(all) {
+			return fmt.Errorf("%s knows %d of %d brokers", s.Name, len(brokers), len(all))
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // probeKafka asks a broker for the brokers that serve: it is one of them only

@@ -52,9 +52,9 @@ func redisConf(port, busPort int, o RedisOptions) string {
 // startRedis starts a single server, one with replicas, or a cluster. The first
 // server is the master, or the first three are.
 func startRedis(ctx context.Context, o Options) ([]*Server, error) {
-	program, err := exec.LookPath("redis-server")
+	program, err := redisProgram(ctx, &o)
 	if err != nil {
-		return nil, &MissingError{What: "redis-server", Why: "Debian's package redis-server is not installed"}
+		return nil, err
 	}
 	n := 1 + o.Redis.Replicas
 	if o.Redis.Cluster {
@@ -66,23 +66,21 @@ func startRedis(ctx context.Context, o Options) ([]*Server, error) {
 			return all[:i], err
 		}
 		if i > 0 && !o.Redis.Cluster {
-			all[i].Args = append(all[i].Args, "--replicaof", strings.Replace(all[0].Address, ":", " ", 1))
+			all[i].Follow(all[0])
 		}
 		if err := all[i].Launch(); err != nil {
 			return all[:i], err
 		}
+	}
+	if !o.Redis.Cluster {
+		return all, nil
 	}
 	for _, s := range all {
 		if err := s.reachable(ctx); err != nil {
 			return all, err
 		}
 	}
-	if o.Redis.Cluster {
-		if err := joinCluster(ctx, all, o.Redis.Replicas); err != nil {
-			return all, err
-		}
-	}
-	return all, replicated(ctx, all, o.Redis)
+	return all, joinCluster(ctx, all, o.Redis.Replicas)
 }
 
 func newRedis(o Options, program string, i int) (*Server, error) {
@@ -102,6 +100,15 @@ func newRedis(o Options, program string, i int) (*Server, error) {
 	return s, writeFile(s.Args[1], redisConf(port, busPort, *o.Redis))
 }
 
+// Follow makes a Redis server a replica of the master, or a master where that is
+// nil, from its next start on.
+func (s *Server) Follow(master *Server) {
+	s.Args = s.Args[:2:2]
+	if master != nil {
+		s.Args = append(s.Args, "--replicaof", strings.Replace(master.Address, ":", " ", 1))
+	}
+}
+
 // joinCluster gives the slots to the first three and the rest to them as
 // replicas, as an operator would.
 func joinCluster(ctx context.Context, all []*Server, replicas int) error {
@@ -113,34 +120,24 @@ func joinCluster(ctx context.Context, all []*Server, replicas int) error {
 	if out, err := exec.CommandContext(ctx, "redis-cli", args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("redis-cli --cluster create: %w:\n%s", err, out)
 	}
-	for _, s := range all {
-		if err := s.Ready(ctx); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 
-// replicated waits until every master has its replicas in step.
-func replicated(ctx context.Context, all []*Server, o *RedisOptions) error {
-	if o.Replicas == 0 {
-		return nil
-	}
-	masters := all[:1]
-	if o.Cluster {
-		masters = all[:3]
-	}
-	for _, s := range masters {
-		err := until(ctx, func() error {
-			info, err := askRedis(ctx, s.Address, "INFO replication")
-			if n := strings.Count(info, "state=online"); err == nil && n < o.Replicas {
-				err = fmt.Errorf("%d of %d replicas of %s are in step", n, o.Replicas, s.Name)
-			}
-			return err
-		})
+// inStep returns nil when each master has all its replicas in step.
+func inStep(ctx context.Context, all []*Server) error {
+	replicas, online := 0, 0
+	for _, s := range all {
+		info, err := askRedis(ctx, s.Address, "INFO replication")
 		if err != nil {
 			return err
 		}
+		if strings.Contains(info, "role:slave") {
+			replicas++
+		}
+		online += strings.Count(info, "state=online")
+	}
+	if online < replicas {
+		return fmt.Errorf("%d of %d Redis replicas are in step", online, replicas)
 	}
 	return nil
 }

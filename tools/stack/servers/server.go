@@ -24,6 +24,8 @@ const (
 	Cassandra Kind = "cassandra"
 )
 
+var titles = map[Kind]string{Redis: "Redis", Kafka: "Apache Kafka", Cassandra: "Apache Cassandra"}
+
 // A Server is one process that listens on one address. It is plain data, so that
 // another process can go on with a server that the first one left running. Its
 // methods may be called by one goroutine at a time.

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Options say which servers to run and where. A nil kind is not run.
@@ -20,7 +22,13 @@ type Options struct {
 	Dir   string // configuration, data and logs; made where it is missing
 	Cache string // where the jars are kept; "": CacheDir()
 	Tied  bool   // the servers die with this process
-	// Progress is told what is done, a line at a time; nil: nobody is.
+	// Install allows to install Debian's packages and to fetch jars. Without it
+	// what is missing is a MissingError.
+	Install bool
+	// SkipMissing leaves out servers that cannot be had here, instead of failing.
+	SkipMissing bool
+	// Progress is told what is done, a line at a time and by several goroutines;
+	// nil: nobody is.
 	Progress func(line string)
 }
 
@@ -47,41 +55,52 @@ func CacheDir() string {
 	return filepath.Join(base, "pixelwall")
 }
 
-// Up starts the servers and returns when each has answered. On an error nothing
-// is left running.
-func Up(ctx context.Context, o Options) (stack *Stack, err error) {
-	if o.Cache == "" {
-		o.Cache = CacheDir()
-	}
-	if o.Dir, err = filepath.Abs(o.Dir); err != nil {
+// Up starts the servers and returns when all have answered and know each other.
+// On an error nothing is left running.
+func Up(ctx context.Context, o Options) (*Stack, error) {
+	if err := o.setDefaults(); err != nil {
 		return nil, err
 	}
-	stack = &Stack{Dir: o.Dir}
-	defer func() {
-		if err != nil {
-			stack.Kill()
-			stack = nil
+	stack := &Stack{Dir: o.Dir}
+	g, startCtx := errgroup.WithContext(ctx)
+	start := func(kind Kind, wanted bool, to *[]*Server, fn func(context.Context, Options) ([]*Server, error)) {
+		if !wanted {
+			return
 		}
-	}()
-	if o.Redis != nil {
-		o.say("starting Redis")
-		if stack.Redis, err = startRedis(ctx, o); err != nil {
-			return stack, err
-		}
+		g.Go(func() (err error) {
+			o.say("starting " + titles[kind])
+			*to, err = fn(startCtx, o)
+			var lacking *MissingError
+			if o.SkipMissing && errors.As(err, &lacking) {
+				o.say(err.Error())
+				return nil
+			}
+			return err
+		})
 	}
-	if o.Kafka != nil {
-		o.say("starting Kafka")
-		if stack.Kafka, err = startKafka(ctx, o); err != nil {
-			return stack, err
-		}
+	start(Redis, o.Redis != nil, &stack.Redis, startRedis)
+	start(Kafka, o.Kafka != nil, &stack.Kafka, startKafka)
+	start(Cassandra, o.Cassandra != nil, &stack.Cassandra, startCassandra)
+	err := g.Wait()
+	if err == nil {
+		err = stack.Ready(ctx)
 	}
-	if o.Cassandra != nil {
-		o.say("starting Cassandra")
-		if stack.Cassandra, err = startCassandra(ctx, o); err != nil {
-			return stack, err
-		}
+	if err != nil {
+		return nil, errors.Join(err, stack.Kill())
 	}
 	return stack, nil
+}
+
+// Ready waits until every server answers and those of a kind know each other.
+func (s *Stack) Ready(ctx context.Context) error {
+	for _, server := range s.All() {
+		if err := server.Ready(ctx); err != nil {
+			return err
+		}
+	}
+	return until(ctx, func() error {
+		return errors.Join(inStep(ctx, s.Redis), knowAll(ctx, s.Kafka), reachAll(ctx, s.Cassandra))
+	})
 }
 
 // All returns every server.
@@ -160,6 +179,14 @@ func Load(dir string) (*Stack, error) {
 }
 
 func (s *Stack) stateFile() string { return filepath.Join(s.Dir, "stack.json") }
+
+func (o *Options) setDefaults() (err error) {
+	if o.Cache == "" {
+		o.Cache = CacheDir()
+	}
+	o.Dir, err = filepath.Abs(o.Dir)
+	return err
+}
 
 func (o *Options) say(line string) {
 	if o.Progress != nil {
