@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"path/filepath"
 	"strings"
 )
 
@@ -23,11 +22,7 @@ func (e *edge) announce(out io.Writer) {
 	if e.s.PublicURL != "" {
 		fmt.Fprintf(out, "  %-16s %s\n", "for everybody", e.s.PublicURL)
 	}
-	folder, err := filepath.Abs(e.s.Data)
-	if err != nil {
-		folder = e.s.Data
-	}
-	fmt.Fprintf(out, "  %-16s %s\n", "canvas in", folder)
+	fmt.Fprintf(out, "  %-16s %s\n", "canvas in", e.store.place)
 	fmt.Fprintf(out, "  %-16s Ctrl+C\n", "stop with")
 }
 

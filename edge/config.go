@@ -24,6 +24,21 @@ type Config struct {
 	AdminToken  string `help:"what the admin API asks for as bearer token" placeholder:"SECRET" json:"-"`
 	Data        string `help:"folder of the canvas and its history" default:"./pixelwall-data" type:"path"`
 
+	Redis          []string      `help:"host:port of Redis, several for a Redis Cluster: many edges share its canvas; --data then holds this edge's keys only" placeholder:"HOST:PORT"`
+	RedisUser      string        `help:"ACL user for Redis" placeholder:"NAME"`
+	RedisPassword  string        `help:"its password; better in the environment" placeholder:"SECRET" json:"-"`
+	RedisPrefix    string        `help:"first part of every Redis key; one canvas a prefix" default:"pw"`
+	LimiterRedis   []string      `help:"a Redis of its own for cooldowns" placeholder:"HOST:PORT"`
+	Kafka          []string      `help:"host:port of Kafka brokers: the log that all edges follow" placeholder:"HOST:PORT"`
+	KafkaTopic     string        `help:"topic of the log" default:"pixel_events"`
+	KafkaPatience  time.Duration `help:"silence of Kafka after which an edge follows Redis" default:"300ms"`
+	Region         string        `help:"follow the mirrored topic <topic>.<region> instead; placements still go to --redis" placeholder:"NAME"`
+	Scylla         []string      `help:"host:port of ScyllaDB or Cassandra: history and snapshots" placeholder:"HOST:PORT"`
+	ScyllaKeyspace string        `help:"keyspace; one canvas a keyspace" default:"pixelwall"`
+	ScyllaUser     string        `help:"user for CQL" placeholder:"NAME"`
+	ScyllaPassword string        `help:"its password; better in the environment" placeholder:"SECRET" json:"-"`
+	Roles          []string      `help:"what this process does in a cluster: gateway, relay, archive, snapshot" default:"gateway,relay,archive,snapshot"`
+
 	Size        string `help:"size of a new canvas (1000x1000 if not given)" placeholder:"WxH"`
 	Palette     string `help:"place2017, place2022, or a file with a line \"name #rrggbb\" for each colour (place2017 if not given)" placeholder:"NAME|FILE"`
 	StartCanvas string `help:"fills a new canvas from a PNG or a .pxt.gz trace; its size is the file's" placeholder:"FILE" type:"path"`
@@ -64,6 +79,7 @@ type settings struct {
 	tick          time.Duration // the first one, when auto
 	tickAuto      bool
 	proxies       []netip.Prefix
+	roles         map[string]bool
 }
 
 const (
@@ -113,6 +129,7 @@ func (c Config) read() (settings, error) {
 		}
 	}
 	s.readTick(wrong)
+	s.readCluster(wrong)
 	for flag, text := range map[string]string{"canvas-url": c.CanvasURL, "public-url": c.PublicURL} {
 		if u, err := url.Parse(text); text != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
 			wrong(flag, "%q is not an address such as https://cdn.example.org/canvas", text)

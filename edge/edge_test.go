@@ -408,7 +408,7 @@ func TestPlacementsUnderWayAreAnsweredBeforeGoodbye(t *testing.T) {
 	for range 30 {
 		p.place(3, 3, 3)
 	}
-	p.until("a first answer", func() bool { return len(p.answers) > 0 })
+	waitFor(t, "all placements to be read", func() bool { return r.metric("pixelwall_gateway_messages_in_total") >= 31 })
 	r.stop()
 	if code := p.closes(); code != 1012 {
 		t.Errorf("closed with %d", code)

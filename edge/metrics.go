@@ -49,18 +49,18 @@ func registerMetrics(e *edge) error {
 		{"pixelwall_fanout_encode_seconds_total", "Time spent on encoding batches.", counter, func() float64 { return float64(e.hub.Stats().EncodeNS) / 1e9 }},
 		{"pixelwall_fanout_catchups_total", "Catch-ups encoded; a crowd shares one.", counter, func() float64 { return float64(e.hub.Stats().CatchUps) }},
 		{"pixelwall_fanout_resyncs_total", "Shards that a client was told to fetch.", counter, func() float64 { return float64(e.hub.Stats().Resyncs) }},
+		{"pixelwall_fanout_stale_total", "Records of a deposed relay that were dropped.", counter, func() float64 { return float64(e.hub.Stats().Stale) }},
+		{"pixelwall_fanout_gaps_total", "Times that the log was fetched again because a record was missing.", counter, func() float64 { return float64(e.hub.Stats().Gaps) }},
+		{"pixelwall_fanout_phantoms_total", "Times that a shard held events that the log had lost.", counter, func() float64 { return float64(e.hub.Stats().Phantoms) }},
+		{"pixelwall_fanout_reloads_total", "Shards that were loaded anew from a snapshot.", counter, func() float64 { return float64(e.hub.Stats().Reloads) }},
+		{"pixelwall_fanout_ahead_joins_total", "Joins that waited until this edge was as far as the client.", counter, func() float64 { return float64(e.hub.Stats().AheadJoins) }},
 		{"pixelwall_fanout_ring_bytes", "Memory of the events that clients may resume from.", gauge, func() float64 { return float64(e.hub.Stats().RingBytes) }},
 		{"pixelwall_fanout_tick_seconds", "Time between two batches.", gauge, func() float64 { return e.hub.Tick().Seconds() }},
 
 		{"pixelwall_session_diverged_total", "Checks that a client found to differ.", counter, func() float64 { return float64(e.session.Stats().Diverged) }},
 		{"pixelwall_session_resumed_total", "Shards that a client went on with.", counter, func() float64 { return float64(e.session.Stats().Resumed) }},
-		{"pixelwall_store_writable", "1 while the store takes placements.", gauge, func() float64 {
-			if e.store.State().Mode == 0 {
-				return 1
-			}
-			return 0
-		}},
 	}
+	readings = append(readings, e.store.readings...)
 	errs := []error{
 		e.registry.Register(collectors.NewGoCollector()),
 		e.registry.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})),

@@ -6,15 +6,19 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"pixelwall/core"
+	"pixelwall/edge/api"
 	"pixelwall/persist/embedded"
 )
 
-// open opens the canvas, or makes it.
-func (e *edge) open(ctx context.Context) error {
-	s := &e.s
+// newCanvas returns what a canvas is that has to be made, as the flags say.
+func (s *settings) newCanvas() (embedded.Create, error) {
 	palette := s.palette
 	if palette == nil {
 		palette, _ = core.NamedPalette(defaultPalette)
@@ -33,26 +37,71 @@ func (e *edge) open(ctx context.Context) error {
 	if s.StartCanvas != "" {
 		first, err := readStart(s.StartCanvas, palette)
 		if err != nil {
-			return err
+			return create, err
 		}
 		g := first.board.Geometry()
 		create.Config.Width, create.Config.Height = g.Width, g.Height
 		create.Start, create.StartHash = first.board, first.hash
 	}
-	var err error
-	if e.store, err = embedded.Open(embedded.Options{Dir: s.Data, Create: create, Logger: e.log}); err != nil {
-		return fmt.Errorf("--data %s: %w", s.Data, err)
+	return create, nil
+}
+
+// openFolder opens the canvas in --data, or makes it there.
+func (e *edge) openFolder(ctx context.Context) (*backend, error) {
+	s := &e.s
+	create, err := s.newCanvas()
+	if err != nil {
+		return nil, err
 	}
-	change, err := e.store.Check(embedded.Want{
+	store, err := embedded.Open(embedded.Options{Dir: s.Data, Create: create, Logger: e.log})
+	if err != nil {
+		return nil, fmt.Errorf("--data %s: %w", s.Data, err)
+	}
+	change, err := store.Check(embedded.Want{
 		Width: s.width, Height: s.height, Palette: s.palette, StartHash: create.StartHash, CooldownMS: s.cooldownMS,
 	})
 	if err == nil && change != nil {
-		err = e.store.Configure(ctx, *change)
+		err = store.Configure(ctx, *change)
+	}
+	f := folder{store: store, ringAge: s.RingAge}
+	b := &backend{
+		canvas: store.CanvasID(), sequencer: store, cooldowns: store.Cooldowns(), log: store, history: store.History(),
+		lanes: 1, state: f.state, close: store.Close,
+		health: func() map[string]string { return map[string]string{"store": store.State().Mode.String()} },
+		readings: []reading{{"pixelwall_store_writable", "1 while the store takes placements.", prometheus.GaugeValue, func() float64 {
+			if store.State().Mode == embedded.OK {
+				return 1
+			}
+			return 0
+		}}},
+	}
+	if err == nil {
+		b.base, err = f.base(ctx)
+	}
+	if err == nil {
+		b.ringFrom, err = f.ringFrom(ctx)
 	}
 	if err != nil {
-		return errors.Join(err, e.store.Close())
+		return nil, errors.Join(err, store.Close())
 	}
-	return nil
+	if b.place, err = filepath.Abs(s.Data); err != nil {
+		b.place = s.Data
+	}
+	return b, nil
+}
+
+// A folder is the embedded store as the edge uses it.
+type folder struct {
+	store   *embedded.Store
+	ringAge time.Duration
+}
+
+func (f *folder) state() (api.Status, string) {
+	state := f.store.State()
+	if state.Mode != embedded.OK {
+		return api.StatusReadOnly, state.Reason
+	}
+	return api.StatusOK, ""
 }
 
 func randomID() uint64 {
@@ -63,20 +112,20 @@ func randomID() uint64 {
 
 // base returns the board that the hub begins with: the newest snapshot, or the
 // canvas before the first event.
-func (e *edge) base(ctx context.Context) (*core.Snapshot, error) {
-	base, err := e.store.Snapshots().Latest(ctx)
+func (f *folder) base(ctx context.Context) (*core.Snapshot, error) {
+	base, err := f.store.Snapshots().Latest(ctx)
 	if err != nil && core.CodeOf(err) == core.CodeNotFound {
-		return e.beginning(ctx)
+		return beginning(ctx, f.store, f.store.CanvasID())
 	}
 	return base, err
 }
 
 // beginning reads the start records, with which the log of every shard begins.
-func (e *edge) beginning(ctx context.Context) (*core.Snapshot, error) {
-	first := &core.Snapshot{Canvas: e.store.CanvasID()}
+func beginning(ctx context.Context, log core.Log, canvas uint64) (*core.Snapshot, error) {
+	first := &core.Snapshot{Canvas: canvas}
 	errAll := errors.New("all start records were read")
 	missing := -1
-	err := e.store.Tail(ctx, core.Heads{}, func(r *core.Record) error {
+	err := log.Tail(ctx, core.Heads{}, func(r *core.Record) error {
 		if r.Kind != core.KindStart {
 			return nil
 		}
@@ -100,13 +149,13 @@ func (e *edge) beginning(ctx context.Context) (*core.Snapshot, error) {
 // ringFrom returns where the events begin that a client may resume from. The
 // index may have lost its last seconds, which only makes the ring longer; a
 // snapshot bounds how much longer.
-func (e *edge) ringFrom(ctx context.Context) (core.Heads, error) {
-	since := nowMS() - e.s.RingAge.Milliseconds()
-	heads, err := e.store.History().HeadsAt(ctx, since)
+func (f *folder) ringFrom(ctx context.Context) (core.Heads, error) {
+	since := nowMS() - f.ringAge.Milliseconds()
+	heads, err := f.store.History().HeadsAt(ctx, since)
 	if err != nil && core.CodeOf(err) != core.CodeUnavailable { // on a full disk there may be no index
 		return heads, err
 	}
-	old, err := e.store.Snapshots().At(ctx, since)
+	old, err := f.store.Snapshots().At(ctx, since)
 	switch {
 	case err == nil:
 		for s := range heads {

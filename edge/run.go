@@ -26,7 +26,6 @@ import (
 	"pixelwall/edge/session"
 	"pixelwall/edge/token"
 	"pixelwall/edge/web"
-	"pixelwall/persist/embedded"
 	"pixelwall/wire"
 )
 
@@ -38,7 +37,7 @@ type edge struct {
 	s   settings
 	log *slog.Logger
 
-	store    *embedded.Store
+	store    *backend
 	keys     *token.Keys
 	hub      *fanout.Hub
 	session  *session.Server
@@ -54,11 +53,11 @@ type edge struct {
 // run serves until ctx ends, says goodbye, and returns nil when all went well.
 func run(ctx context.Context, s settings, out io.Writer, log *slog.Logger) (err error) {
 	e := &edge{s: s, log: log}
-	if err := e.open(ctx); err != nil {
+	if e.store, err = e.openFolder(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, e.store.Close()) }()
-	if err := e.build(ctx); err != nil {
+	defer func() { err = errors.Join(err, e.store.close()) }()
+	if err := e.build(); err != nil {
 		return err
 	}
 
@@ -115,7 +114,7 @@ func run(ctx context.Context, s settings, out io.Writer, log *slog.Logger) (err 
 }
 
 // build makes every part and ties it to the others; nothing runs yet.
-func (e *edge) build(ctx context.Context) (err error) {
+func (e *edge) build() (err error) {
 	keyFile := e.s.KeyFile
 	if keyFile == "" {
 		keyFile = filepath.Join(e.s.Data, "guest-keys")
@@ -123,16 +122,8 @@ func (e *edge) build(ctx context.Context) (err error) {
 	if e.keys, err = token.LoadOrCreateKeys(keyFile, rand.Reader); err != nil {
 		return err
 	}
-	base, err := e.base(ctx)
-	if err != nil {
-		return err
-	}
-	ringFrom, err := e.ringFrom(ctx)
-	if err != nil {
-		return err
-	}
 	if e.hub, err = fanout.NewHub(fanout.Options{
-		Log: e.store, Base: base, RingFrom: ringFrom, TickEvery: e.s.tick, RingAge: e.s.RingAge, RingBytes: e.s.RingBytes,
+		Log: e.store.log, Base: e.store.base, RingFrom: e.store.ringFrom, TickEvery: e.s.tick, RingAge: e.s.RingAge, RingBytes: e.s.RingBytes,
 		CheckEach: time.Minute, NowMS: nowMS, Logger: e.log,
 		Broadcast: func(b *gateway.Broadcast) {
 			if !e.gateway.Load().Broadcast(b) {
@@ -142,7 +133,9 @@ func (e *edge) build(ctx context.Context) (err error) {
 		Room:    func() bool { g := e.gateway.Load(); return g != nil && g.Queued() < broadcastsMax-3 },
 		Say:     func() []byte { return e.session.Say() },
 		Changed: func(c *core.Config) []byte { return e.session.ConfigFrame(c) },
-		Grown:   func() { e.gateway.Load().Each(e.session.Grown) },
+		Reset: func(shards uint64, reason uint8) {
+			e.gateway.Load().Each(func(c *gateway.Conn) { e.session.Reset(c, shards, reason) })
+		},
 	}); err != nil {
 		return err
 	}
@@ -151,10 +144,10 @@ func (e *edge) build(ctx context.Context) (err error) {
 		path = strings.TrimSuffix(e.s.PublicURL, "/") + path // it redirects to the CDN, version by version
 	}
 	e.session = session.New(session.Options{
-		Hub: e.hub, Sequencer: e.store, Cooldowns: e.store.Cooldowns(), Verify: e.verify,
-		ReadOnly: func() bool { return e.store.State().Mode != embedded.OK },
+		Hub: e.hub, Sequencer: e.store.sequencer, Cooldowns: e.store.cooldowns, Verify: e.verify,
+		ReadOnly: func() bool { status, _ := e.store.state(); return status == api.StatusReadOnly },
 		Online:   e.online,
-		NowMS:    nowMS, CanvasID: e.store.CanvasID(), CanvasURL: path, Build: version(), Logger: e.log,
+		NowMS:    nowMS, CanvasID: e.store.canvas, CanvasURL: path, Build: version(), Logger: e.log,
 	})
 	return e.buildAPI()
 }
@@ -162,13 +155,17 @@ func (e *edge) build(ctx context.Context) (err error) {
 func (e *edge) buildAPI() (err error) {
 	e.registry = prometheus.NewRegistry()
 	page := web.Handler(web.Options{})
+	pictures := api.Canvas(e.hub)
+	if e.store.pictures != nil {
+		pictures = e.store.pictures(e.hub)
+	}
 	e.api, err = api.New(api.Options{
-		Canvas: e.hub, CanvasID: e.store.CanvasID(), History: e.store.History(), Sessions: token.NewIssuer(e.keys, token.NewBudget(e.s.GuestsPerHour), rand.Reader),
+		Canvas: pictures, CanvasID: e.store.canvas, History: e.store.history, Sessions: token.NewIssuer(e.keys, token.NewBudget(e.s.GuestsPerHour), rand.Reader),
 		User:        func(uid uint64) (uint64, string) { return e.keys.PublicID(uid), e.keys.Name(uid) },
 		Health:      e.health,
 		ClientAddr:  e.clientAddr,
 		AllowOrigin: func(host, origin string) bool { return gateway.OriginAllowed(host, origin, e.s.Origin) },
-		Configure:   e.store.Configure,
+		Configure:   e.store.sequencer.Configure,
 		Upgrade: func(nc net.Conn, head []byte) {
 			g := e.gateway.Load()
 			if g == nil {
@@ -252,13 +249,10 @@ func (e *edge) listen() error {
 
 // health is what /api/v1/health and /readyz tell.
 func (e *edge) health() api.Health {
-	state := e.store.State()
-	h := api.Health{Status: api.StatusOK, Connections: e.online(), Dependencies: map[string]string{"store": state.Mode.String()}, Reason: state.Reason}
-	switch {
-	case e.draining.Load():
+	status, reason := e.store.state()
+	h := api.Health{Status: status, Connections: e.online(), Dependencies: e.store.health(), Reason: reason}
+	if e.draining.Load() {
 		h.Status, h.Reason = api.StatusDraining, "this server goes away"
-	case state.Mode != embedded.OK:
-		h.Status = api.StatusReadOnly
 	}
 	return h
 }
