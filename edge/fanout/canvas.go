@@ -31,6 +31,7 @@ func (h *Hub) Snapshot() *core.Snapshot {
 	snap.Config.Width, snap.Config.Height = h.shown.Geometry().Width, h.shown.Geometry().Height
 	for _, s := range h.shown.Geometry().Shards() {
 		snap.Heads[s] = h.shards[s].shownSeq
+		snap.Holders[s] = h.shards[s].shownHolder
 		snap.Times[s] = h.shards[s].shownMS
 		snap.Shards[s] = h.shown.AppendPacked(make([]byte, 0, h.shown.Geometry().PackedBytes(s)), s)
 	}
@@ -40,6 +41,7 @@ func (h *Hub) Snapshot() *core.Snapshot {
 // counters are only ever added to.
 type counters struct {
 	ticks, postponed, events, pixels, batchBytes, encodeNS, catchUps, resyncs atomic.Int64
+	stale, gaps, phantoms, reloads, aheadJoins                                atomic.Int64
 }
 
 // Stats is what a hub did since it was made.
@@ -53,6 +55,12 @@ type Stats struct {
 	CatchUps   int64 // encoded; a crowd shares one
 	Resyncs    int64 // shards that a client had to fetch
 	RingBytes  int64
+
+	Stale      int64 // records of somebody who was deposed, dropped
+	Gaps       int64 // times that the log was fetched again because something was missing
+	Phantoms   int64 // times that a shard held what is in nobody's log
+	Reloads    int64 // shards that were loaded anew
+	AheadJoins int64 // joins that waited until this edge was as far as the client
 }
 
 // Stats returns the counters.
@@ -65,5 +73,6 @@ func (h *Hub) Stats() Stats {
 		Ticks: c.ticks.Load(), Postponed: c.postponed.Load(), Events: c.events.Load(), Pixels: c.pixels.Load(),
 		BatchBytes: c.batchBytes.Load(), EncodeNS: c.encodeNS.Load(), CatchUps: c.catchUps.Load(),
 		Resyncs: c.resyncs.Load(), RingBytes: int64(ring),
+		Stale: c.stale.Load(), Gaps: c.gaps.Load(), Phantoms: c.phantoms.Load(), Reloads: c.reloads.Load(), AheadJoins: c.aheadJoins.Load(),
 	}
 }

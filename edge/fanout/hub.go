@@ -23,7 +23,14 @@ type Options struct {
 	RingBytes int            // most memory of all rings; 64 MiB
 	CheckEach time.Duration  // a check of each shard; 1 min
 	NowMS     func() int64
+	Now       func() time.Time // monotonic, for waiting times; nil: time.Now
 	Logger    *slog.Logger
+
+	// Reload returns the newest snapshot whose events are in Log. With it the log
+	// is one that may be away, have holes, or take back what it gave: the hub
+	// waits for it, fetches again, and loads a shard anew where nothing else
+	// helps. Without it every fault of the log ends Run.
+	Reload func(ctx context.Context) (*core.Snapshot, error)
 
 	// Broadcast hands frames to all clients; the hub is its only caller. Room
 	// reports whether it would take one now. While it would not, the tick waits,
@@ -36,9 +43,9 @@ type Options struct {
 	// Changed is called on the hub's goroutine when the configuration changed, in
 	// its place between two ticks, and returns the frames that tell every client.
 	Changed func(c *core.Config) []byte
-	// Grown is called after that when the canvas is larger: all clients must be
-	// told to fetch it again.
-	Grown func()
+	// Reset is called on the hub's goroutine, after that, when the clients of
+	// shards must be told to fetch them again; reason is one of a wire.Resync.
+	Reset func(shards uint64, reason uint8)
 }
 
 // A Hub follows the log of one canvas. Its methods may be called from any
@@ -49,6 +56,7 @@ type Hub struct {
 	tickNS atomic.Int64
 	plain  atomic.Int64 // clients that understand Rice only
 	joins  joinQueue
+	resets atomic.Uint64 // how often clients were told to fetch shards
 	// boundary is the last seq of each shard that went out; replaced, never changed.
 	boundary atomic.Pointer[core.Heads]
 	stats    counters
@@ -57,15 +65,19 @@ type Hub struct {
 	follower  core.Follower
 	head      *core.Board
 	shown     *core.Board
-	grown     bool   // the canvas is larger than the shown one
-	changed   bool   // the configuration is newer than what clients were told
-	growth    uint64 // how often the canvas grew
+	grown     bool // the canvas is larger than the shown one
+	changed   bool // the configuration is newer than what clients were told
 	shards    [core.ShardsMax]shard
+	lastReset [core.ShardsMax]uint64 // resets, after the one that named the shard
+	applied   uint64                 // records
+	restart   func(error)            // ends the Tail that runs
 	ringBytes int
 	caughtUp  chan struct{}
 	goal      core.Heads
+	troubled  chan struct{} // has room for one: wakes the mender
 
-	// Scratch of the goroutine that ticks.
+	// Of the goroutine that ticks.
+	ahead   aheadJoins
 	encoder wire.Encoder
 	pixels  []wire.Pixel
 	payload []byte
@@ -77,10 +89,17 @@ type Hub struct {
 type shard struct {
 	touched     *touched // nil until the shard is first painted
 	ring        ring
-	headMS      int64 // time of the newest event
+	base        uint64      // seq that the head board was loaded at
+	loaded      bool        // its pixels came with that
+	headHolder  core.Holder // who wrote the newest event
+	headMS      int64       // time of the newest event
+	jumped      uint64      // seqs between head and boundary that are no events
 	shownSeq    uint64
-	shownMS     int64 // time of the event at shownSeq
+	shownMS     int64       // time of the event at shownSeq
+	shownHolder core.Holder // in force at shownSeq
 	nextCheckMS int64
+	trouble     trouble // why the head stands still
+	reload      reload  // why the boundary stands still
 	catchUps    catchUpCache
 	crc         uint32 // of the boundary, when crcKnown
 	crcKnown    bool
@@ -93,7 +112,10 @@ func NewHub(opt Options) (*Hub, error) {
 	}
 	base := *opt.Base
 	opt.Base = &base
-	h := &Hub{opt: opt, caughtUp: make(chan struct{})}
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	h := &Hub{opt: opt, caughtUp: make(chan struct{}), troubled: make(chan struct{}, 1)}
 	h.joins.ready = make(chan struct{}, 1)
 	h.boundary.Store(new(core.Heads))
 	h.config.Store(&opt.Base.Config)
@@ -108,33 +130,29 @@ func NewHub(opt Options) (*Hub, error) {
 		}
 	}
 	for s := range h.shards {
-		h.shards[s].headMS = opt.Base.Times[s]
-		h.follower.Heads[s] = min(opt.RingFrom[s], opt.Base.Heads[s])
+		sh := &h.shards[s]
+		sh.base, sh.loaded, sh.headMS = opt.Base.Heads[s], opt.Base.Shards[s] != nil, opt.Base.Times[s]
+		h.follower.Heads[s] = min(opt.RingFrom[s], sh.base)
+		if h.follower.Heads[s] == sh.base {
+			h.follower.Holders[s] = opt.Base.Holders[s] // further back the log says who it was
+		}
+		sh.headHolder = h.follower.Holders[s]
 	}
 	return h, nil
 }
 
-// Run follows the log and ticks until ctx ends or the log fails, and returns
-// that cause. Clients may join once Ready is closed.
+// Run follows the log and ticks until ctx ends or the log fails for good, and
+// returns that cause. Clients may join once Ready is closed.
 func (h *Hub) Run(ctx context.Context) error {
-	goal, err := h.opt.Log.Heads(ctx)
-	if err != nil {
+	if err := h.aim(ctx); err != nil {
 		return err
 	}
-	for s := range goal {
-		goal[s] = max(goal[s], h.opt.Base.Heads[s])
-	}
-	h.goal = goal
-	h.mu.Lock()
-	from := h.follower.Heads
-	h.announceIfCaughtUp()
-	h.mu.Unlock()
-
 	ctx, cancel := context.WithCancelCause(ctx)
 	var done sync.WaitGroup
-	done.Go(func() {
-		cancel(h.opt.Log.Tail(ctx, from, h.apply))
-	})
+	done.Go(func() { cancel(h.follow(ctx)) })
+	if h.opt.Reload != nil {
+		done.Go(func() { h.mend(ctx) })
+	}
 	h.tickUntil(ctx)
 	done.Wait()
 	return context.Cause(ctx)
@@ -156,59 +174,6 @@ func (h *Hub) SetTick(d time.Duration) { h.tickNS.Store(int64(d)) }
 // CountPlain adds n to the number of connected clients that understand Rice
 // only. A client must be counted before it joins.
 func (h *Hub) CountPlain(n int) { h.plain.Add(int64(n)) }
-
-// apply takes one record of the log.
-func (h *Hub) apply(r *core.Record) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	switch h.follower.Next(r) {
-	case core.Duplicate:
-		return nil
-	case core.Gap:
-		return h.follower.GapError(r)
-	}
-	sh := &h.shards[r.Shard]
-	sh.headMS = max(sh.headMS, r.TimeMS)
-	switch r.Kind {
-	case core.KindPlacements:
-		h.applyPlacements(sh, r)
-	case core.KindConfig:
-		if h.shown == nil {
-			h.ringBytes -= sh.ring.clear() // who stood before it may have had a smaller canvas
-		}
-		h.ringBytes += sh.ring.add(r.First, notAPixel, r.TimeMS)
-		h.applyConfig(r.Config)
-	case core.KindStart:
-		if r.Config != nil {
-			h.applyConfig(r.Config)
-		}
-		if h.opt.Base.Shards[r.Shard] == nil {
-			if err := h.head.Apply(r); err != nil {
-				return err
-			}
-		}
-	}
-	h.announceIfCaughtUp()
-	return nil
-}
-
-// applyPlacements writes what the base snapshot does not hold yet; all of it
-// goes to the ring.
-func (h *Hub) applyPlacements(sh *shard, r *core.Record) {
-	base := h.opt.Base.Heads[r.Shard]
-	if sh.touched == nil {
-		sh.touched = new(touched)
-	}
-	for i := range r.Events {
-		e := &r.Events[i]
-		seq := r.First + uint64(i)
-		if seq > base {
-			h.head.Set(r.Shard, e.Offset, e.Color)
-			sh.touched.mark(e.Offset)
-		}
-		h.ringBytes += sh.ring.add(seq, e.Offset, r.TimeMS)
-	}
-}
 
 // applyConfig takes over a newer configuration. Every shard's log has it, the
 // first one counts.
@@ -236,18 +201,14 @@ func (h *Hub) announceIfCaughtUp() {
 		return
 	}
 	for s, goal := range h.goal {
-		if h.follower.Heads[s] < goal {
+		if h.follower.Heads[s] < goal || h.shards[s].trouble.kind == phantom {
 			return
 		}
 	}
 	h.shown = h.head.Clone()
 	for s := range h.shards {
-		sh := &h.shards[s]
-		sh.shownSeq = h.follower.Heads[s]
-		sh.shownMS = sh.headMS
-		if sh.touched != nil {
-			sh.touched.drain(func(uint32) {})
-		}
+		h.shards[s].forgetTouched()
+		h.moveTo(core.ShardID(s))
 	}
 	h.changed, h.grown = false, false
 	h.opt.Base.Shards = [core.ShardsMax][]byte{} // the boards have them now

@@ -47,7 +47,7 @@ func newRig(t *testing.T, width, height int, palette string, tweak func(*Options
 		NowMS: func() int64 { return r.nowMS }, Logger: slog.New(slog.DiscardHandler),
 		Room: func() bool { return true }, Say: func() []byte { return nil },
 		Broadcast: func(b *gateway.Broadcast) { r.sent = append(r.sent, b) },
-		Changed:   func(*core.Config) []byte { return nil }, Grown: func() {},
+		Changed:   func(*core.Config) []byte { return nil }, Reset: func(uint64, uint8) {},
 	}
 	if tweak != nil {
 		tweak(&opt)
@@ -456,7 +456,7 @@ func TestACanvasThatGrowsIsFetchedAnew(t *testing.T) {
 	rnd := testSeed(t)
 	grew := false
 	r := newRig(t, 600, 500, "place2017", func(o *Options) {
-		o.Grown = func() { grew = true }
+		o.Reset = func(_ uint64, reason uint8) { grew = reason == wire.ResyncGrown }
 	})
 	v := r.newViewer(ClassAll)
 	v.watch(0, 0b11)
@@ -476,7 +476,7 @@ func TestACanvasThatGrowsIsFetchedAnew(t *testing.T) {
 	if !grew {
 		t.Fatal("nobody was told that the canvas grew")
 	}
-	v.follow = 0 // as session.Grown does
+	v.follow = 0 // as session.Reset does
 	v.watch(0b11, 0)
 	if v.lost != 0b11 {
 		t.Fatalf("a client goes on with a canvas that is too small; lost %b", v.lost)
@@ -508,7 +508,7 @@ func TestARingIsFilledFromBeforeTheBase(t *testing.T) {
 	ring.visit(0, base.Heads[0], func(off uint32) { rec.Events = append(rec.Events, core.Event{Offset: off, Color: 3}) })
 	log = append(log, rec)
 	hub, err := NewHub(Options{Base: base, RingFrom: core.Heads{}, TickEvery: time.Second, NowMS: fresh.hub.opt.NowMS,
-		Room: fresh.hub.opt.Room, Say: fresh.hub.opt.Say, Broadcast: fresh.hub.opt.Broadcast, Changed: fresh.hub.opt.Changed, Grown: fresh.hub.opt.Grown,
+		Room: fresh.hub.opt.Room, Say: fresh.hub.opt.Say, Broadcast: fresh.hub.opt.Broadcast, Changed: fresh.hub.opt.Changed, Reset: fresh.hub.opt.Reset,
 		RingAge: 5 * time.Minute, RingBytes: 64 << 20, CheckEach: time.Minute, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)

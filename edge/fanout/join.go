@@ -29,7 +29,7 @@ type Delivery struct {
 // follows nothing. Its fields belong to the hub's goroutine.
 type Subscription struct {
 	followed uint64 // shards
-	growth   uint64 // how often the canvas had grown when they were followed
+	seen     uint64 // resets that are accounted for in followed
 }
 
 // A Join asks for shards on behalf of a client. Shards that are not named are
@@ -54,6 +54,7 @@ type joinQueue struct {
 	mu     sync.Mutex
 	queue  []Join
 	first  int // of queue that was not served
+	held   int // taken, but waiting, see aheadJoins
 	closed bool
 }
 
@@ -61,7 +62,7 @@ type joinQueue struct {
 func (h *Hub) Join(j Join) bool {
 	q := &h.joins
 	q.mu.Lock()
-	room := !q.closed && len(q.queue)-q.first < joinsMax
+	room := !q.closed && len(q.queue)-q.first+q.held < joinsMax
 	if room {
 		q.queue = append(q.queue, j)
 	}
@@ -85,6 +86,13 @@ func (q *joinQueue) next() (j Join, ok bool) {
 	return j, true
 }
 
+// hold adds n to the joins that wait elsewhere and count all the same.
+func (q *joinQueue) hold(n int) {
+	q.mu.Lock()
+	q.held += n
+	q.mu.Unlock()
+}
+
 func (q *joinQueue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -99,12 +107,18 @@ const joinsSlice = 10 * time.Millisecond
 func (h *Hub) serveJoins() {
 	began := time.Now()
 	for time.Since(began) < joinsSlice {
+		if a := h.ahead.next(); a != nil {
+			h.mu.Lock()
+			h.serve(&a.Join)
+			h.mu.Unlock()
+			continue
+		}
 		j, ok := h.joins.next()
 		if !ok {
 			return
 		}
 		h.mu.Lock()
-		h.serve(&j)
+		h.take(&j)
 		h.mu.Unlock()
 	}
 	wake(h.joins.ready)
@@ -124,9 +138,7 @@ func wake(ready chan struct{}) {
 func (h *Hub) serve(j *Join) {
 	d := Delivery{Join: *j}
 	var lost []uint8
-	if j.Sub.growth != h.growth {
-		*j.Sub = Subscription{growth: h.growth}
-	}
+	h.update(j.Sub)
 	for _, w := range j.Shards {
 		s, bit := core.ShardID(w.Shard), uint64(1)<<w.Shard
 		switch {
@@ -157,6 +169,20 @@ func (h *Hub) serve(j *Join) {
 	}
 	j.Sub.followed = d.Follow
 	j.Client.Deliver(d)
+}
+
+// update takes from sub the shards that its client was told to fetch.
+func (h *Hub) update(sub *Subscription) {
+	now := h.resets.Load()
+	if sub.seen == now {
+		return
+	}
+	for s, reset := range h.lastReset {
+		if reset > sub.seen {
+			sub.followed &^= 1 << s
+		}
+	}
+	sub.seen = now
 }
 
 const (
@@ -193,12 +219,12 @@ func (c *catchUpCache) keep(held uint64, frame []byte) {
 }
 
 // catchUp returns the frame that brings a copy of shard s at seq held to the
-// boundary. False means that the ring does not reach back that far, or that the
+// boundary. False means that the ring does not lead on from there, or that the
 // client is ahead of this edge.
 func (h *Hub) catchUp(s core.ShardID, held uint64) ([]byte, bool) {
 	sh := &h.shards[s]
-	if held > sh.shownSeq {
-		return nil, false
+	if held > sh.shownSeq || sh.reload.on && held != sh.shownSeq {
+		return nil, false // ahead, or the ring leads to another board than the shown one
 	}
 	if sh.shownSeq-held > catchUpExact {
 		held = sh.ring.blockBefore(held)

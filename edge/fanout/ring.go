@@ -11,7 +11,8 @@ const (
 
 // A block is a run of consecutive events of one shard.
 type block struct {
-	first  uint64   // seq of offsets[0]
+	after  uint64   // seq of the event before the first one
+	first  uint64   // seq of events[0]: after + 1, or more where seq jumped
 	lastMS int64    // time of the newest event
 	events []uint32 // offsets, oldest first
 }
@@ -24,19 +25,38 @@ type ring struct {
 }
 
 // add notes the event seq. One that does not follow the newest starts the ring
-// anew: what lies before a jump can no longer be resumed from.
+// anew: what lies before it can no longer be resumed from.
 func (r *ring) add(seq uint64, off uint32, timeMS int64) (bytes int) {
 	if len(r.blocks) > 0 && r.end() != seq {
 		bytes -= r.clear()
 	}
 	if n := len(r.blocks); n == 0 || len(r.blocks[n-1].events) == blockEvents {
-		r.blocks = append(r.blocks, &block{first: seq, events: make([]uint32, 0, blockEvents)})
-		bytes += blockEvents * 4
+		bytes += r.begin(seq-1, seq)
 	}
+	r.note(off, timeMS)
+	return bytes
+}
+
+// jump notes that seq went from after to seq, an event that changed no pixel.
+func (r *ring) jump(after, seq uint64, timeMS int64) (bytes int) {
+	if len(r.blocks) > 0 && r.end() != after+1 {
+		bytes -= r.clear()
+	}
+	bytes += r.begin(after, seq)
+	r.note(notAPixel, timeMS)
+	return bytes
+}
+
+// begin starts the next block.
+func (r *ring) begin(after, first uint64) (bytes int) {
+	r.blocks = append(r.blocks, &block{after: after, first: first, events: make([]uint32, 0, blockEvents)})
+	return blockEvents * 4
+}
+
+func (r *ring) note(off uint32, timeMS int64) {
 	b := r.blocks[len(r.blocks)-1]
 	b.events = append(b.events, off)
 	b.lastMS = timeMS
-	return bytes
 }
 
 // end returns the seq after the newest event; 0 when the ring is empty.
@@ -44,17 +64,10 @@ func (r *ring) end() uint64 {
 	if len(r.blocks) == 0 {
 		return 0
 	}
-	b := r.blocks[len(r.blocks)-1]
-	return b.first + uint64(len(b.events))
+	return r.blocks[len(r.blocks)-1].end()
 }
 
-// start returns the seq of the oldest event; 0 when the ring is empty.
-func (r *ring) start() uint64 {
-	if len(r.blocks) == 0 {
-		return 0
-	}
-	return r.blocks[0].first
-}
+func (b *block) end() uint64 { return b.first + uint64(len(b.events)) }
 
 // drop forgets the oldest block and returns the bytes that are free now. The
 // newest block stays until it is full.
@@ -83,27 +96,37 @@ func (r *ring) oldestMS() (int64, bool) {
 	return r.blocks[0].lastMS, true
 }
 
-// blockBefore returns the seq before the block that holds the event after held,
-// or held itself where the ring does not reach back to it.
-func (r *ring) blockBefore(held uint64) uint64 {
-	i := sort.Search(len(r.blocks), func(i int) bool { return r.blocks[i].first > held+1 }) - 1
+// from returns the number of the block that holds the event after held, and
+// false when the ring does not reach back to it or seq jumped over held.
+func (r *ring) from(held uint64) (int, bool) {
+	i := sort.Search(len(r.blocks), func(i int) bool { return r.blocks[i].after > held }) - 1
 	if i < 0 {
-		return held
+		return 0, false
 	}
-	return r.blocks[i].first - 1
+	b := r.blocks[i]
+	return i, held == b.after || held >= b.first && held+1 < b.end()
+}
+
+// blockBefore returns the seq before the block that holds the event after held,
+// or held itself where there is none.
+func (r *ring) blockBefore(held uint64) uint64 {
+	if i, ok := r.from(held); ok {
+		return r.blocks[i].after
+	}
+	return held
 }
 
 // visit calls fn with the offset of each event after held up to and including to,
 // oldest first. It reports false, having called nothing, when the ring does not
-// reach back that far.
+// reach from the one to the other.
 func (r *ring) visit(held, to uint64, fn func(off uint32)) bool {
 	if held == to {
 		return true
 	}
-	if len(r.blocks) == 0 || held+1 < r.start() || to >= r.end() {
+	i, ok := r.from(held)
+	if !ok || to >= r.end() {
 		return false
 	}
-	i := sort.Search(len(r.blocks), func(i int) bool { return r.blocks[i].first > held+1 }) - 1
 	for _, b := range r.blocks[i:] {
 		if b.first > to {
 			break

@@ -48,6 +48,7 @@ func (h *Hub) tick() {
 	if h.shown == nil {
 		return
 	}
+	defer h.ripen()
 	if !h.opt.Room() {
 		h.stats.postponed.Add(1)
 		return
@@ -55,6 +56,7 @@ func (h *Hub) tick() {
 	if h.changed || h.grown {
 		h.switchConfig()
 	}
+	h.showReloaded()
 	h.say(h.opt.Say())
 	if b := h.encode(); b != nil {
 		h.opt.Broadcast(b)
@@ -67,22 +69,16 @@ func (h *Hub) tick() {
 func (h *Hub) switchConfig() {
 	grown := h.grown
 	if grown {
-		h.growth++
 		h.shown = h.head.Clone()
 		for s := range h.shards {
-			sh := &h.shards[s]
-			if sh.touched != nil {
-				sh.touched.drain(func(uint32) {})
-			}
-			sh.moveTo(h.follower.Heads[s])
-			h.ringBytes -= sh.ring.clear()
+			h.ringBytes -= h.shards[s].ring.clear()
 		}
-		h.setBoundary()
+		h.moveAll(allShards)
 	}
 	h.changed, h.grown = false, false
 	h.say(h.opt.Changed(h.Config()))
 	if grown {
-		h.opt.Grown()
+		h.opt.Reset(allShards, wire.ResyncGrown)
 	}
 }
 
@@ -95,12 +91,20 @@ func (h *Hub) say(frames []byte) {
 	}
 }
 
-// moveTo makes the shard's present head its boundary.
-func (sh *shard) moveTo(seq uint64) {
-	sh.shownSeq = seq
-	sh.shownMS = sh.headMS
+// moveTo makes the present head of shard s its boundary.
+func (h *Hub) moveTo(s core.ShardID) {
+	sh := &h.shards[s]
+	sh.shownSeq, sh.shownMS, sh.shownHolder = h.follower.Heads[s], sh.headMS, h.follower.Holders[s]
+	sh.jumped = 0
 	sh.crcKnown = false
 	sh.catchUps.forget()
+}
+
+// forgetTouched unmarks what was touched since the boundary.
+func (sh *shard) forgetTouched() {
+	if sh.touched != nil {
+		sh.touched.drain(func(uint32) {})
+	}
 }
 
 // tenths is a batch's unit of time: a byte of its header says up to 12.7 s.
@@ -118,7 +122,7 @@ func (h *Hub) encode() *gateway.Broadcast {
 	for s := range h.shards {
 		sh := &h.shards[s]
 		checked := h.checkDue(sh)
-		if h.follower.Heads[s] != sh.shownSeq {
+		if h.follower.Heads[s] != sh.shownSeq && !sh.reload.on {
 			h.encodeShard(b, core.ShardID(s), plain)
 			b.Active |= 1 << s
 		}
@@ -167,9 +171,9 @@ func (h *Hub) encodeShard(b *gateway.Broadcast, s core.ShardID, plain bool) {
 		b.Buf[ClassRice] = h.appendBatch(b.Buf[ClassRice], batch)
 	}
 	h.stats.pixels.Add(int64(len(h.pixels)))
-	h.stats.events.Add(int64(batch.Advance))
+	h.stats.events.Add(int64(batch.Advance - sh.jumped))
 	canvas.Apply(h.pixels)
-	sh.moveTo(h.follower.Heads[s])
+	h.moveTo(s)
 }
 
 func (h *Hub) appendBatch(dst []byte, batch wire.Batch) []byte {

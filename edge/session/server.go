@@ -157,24 +157,30 @@ func (s *Server) config(c *core.Config) wire.Config {
 	return w
 }
 
-// Grown tells a client that its canvas is larger now: it fetches all of it.
-func (s *Server) Grown(c *gateway.Conn) {
+// Reset tells a client that it must fetch those of its shards again that are in
+// shards; reason is one of a wire.Resync.
+func (s *Server) Reset(c *gateway.Conn, shards uint64, reason uint8) {
 	cl, ok := c.Data.(*client)
 	if !ok || !cl.introduced {
 		return
 	}
 	var lost []uint8
 	for shard := range uint8(core.ShardsMax) {
-		if cl.follow>>shard&1 == 1 {
+		if cl.follow&shards>>shard&1 == 1 {
 			lost = append(lost, shard)
 		}
 	}
 	if len(lost) == 0 {
 		return
 	}
-	cl.follow, cl.behind = 0, nil // the new canvas is fetched by HTTP, nothing is owed
-	c.Follow(0)
-	cl.send(wire.AppendFrame(nil, wire.Resync{Reason: wire.ResyncGrown, Shards: lost}))
+	cl.follow &^= shards
+	if cl.follow == 0 {
+		cl.behind = nil // what was lost is fetched by HTTP, nothing else is owed
+	}
+	if cl.behind == nil {
+		c.Follow(cl.follow)
+	}
+	cl.send(wire.AppendFrame(nil, wire.Resync{Reason: reason, Shards: lost}))
 }
 
 // Bye tells a client to reconnect elsewhere and closes. wait is the range of ms
