@@ -16,11 +16,13 @@ type Options struct {
 	ID     uint64 // random, of this process; never used again by another one
 	Outbox core.Outbox
 	Leases core.Leases
-	Topic  core.Topic
+	Topic  core.Topic // nil: the outbox is the log, see alone.go
 	Create Create
 	NowMS  func() int64
 	Logger *slog.Logger
 
+	// Config returns the configuration of a shard of the outbox; needed without a Topic.
+	Config func(context.Context, core.ShardID) (*core.Config, error)
 	// Snapshots are where a fold of the log begins; nil: at its first record.
 	Snapshots core.Snapshots
 	// Safe returns the seqs up to which a consumer that lost everything can begin
@@ -104,6 +106,10 @@ func New(o Options) *Relay {
 
 // Run relays until ctx ends.
 func (r *Relay) Run(ctx context.Context) {
+	if r.o.Topic == nil {
+		r.runAlone(ctx)
+		return
+	}
 	var parts sync.WaitGroup
 	defer parts.Wait()
 	parts.Go(func() { r.follow(ctx) })
@@ -116,7 +122,7 @@ func (r *Relay) Run(ctx context.Context) {
 			if started>>s&1 == 0 {
 				started |= 1 << s
 				sh := &shard{relay: r, id: s}
-				parts.Go(func() { sh.run(ctx) })
+				parts.Go(func() { sh.loop(ctx, sh.step) })
 			}
 		}
 		if !r.view.wait(ctx, func(v *view) bool { return v.fold != nil && v.fold.Config.Version > version }) {

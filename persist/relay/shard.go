@@ -31,11 +31,11 @@ type mark struct {
 	at  time.Time
 }
 
-// run serves the shard until ctx ends.
-func (sh *shard) run(ctx context.Context) {
+// loop serves the shard, a step at a time, until ctx ends.
+func (sh *shard) loop(ctx context.Context, step func(context.Context) (time.Duration, error)) {
 	defer sh.release(ctx)
 	for ctx.Err() == nil {
-		wait, err := sh.step(ctx)
+		wait, err := step(ctx)
 		sh.tell(err)
 		if wait > 0 {
 			pause(ctx, wait)

@@ -1,0 +1,146 @@
+package relay
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"pixelwall/core"
+)
+
+// Where there is no topic, the outbox is the log: nothing is carried, and a
+// take-over only says where seq goes on. What an epoch gave out before the
+// outbox was put back to an earlier state is in a range that no later epoch uses.
+
+// reportTime is how long edges have to report what they have seen, once a shard
+// that was in use stands still.
+const reportTime = 500 * time.Millisecond
+
+// runAlone serves the shards that shard 0's configuration names.
+func (r *Relay) runAlone(ctx context.Context) {
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	parts.Go(func() { r.watchSafe(ctx) })
+	started := uint64(0)
+	for {
+		shards := []core.ShardID{0}
+		if c, err := r.o.Config(ctx, 0); err == nil {
+			shards = c.Geometry().Shards()
+		}
+		for _, s := range shards {
+			if started>>s&1 == 0 {
+				started |= 1 << s
+				sh := &shard{relay: r, id: s}
+				parts.Go(func() { sh.loop(ctx, sh.stepAlone) })
+			}
+		}
+		if !pause(ctx, r.o.StandEvery) {
+			return
+		}
+	}
+}
+
+// stepAlone does what is next and returns how long nothing will be.
+func (sh *shard) stepAlone(ctx context.Context) (time.Duration, error) {
+	o := &sh.relay.o
+	if held, err := sh.hold(ctx); err != nil || !held {
+		return o.StandEvery, err
+	}
+	stand, err := o.Outbox.Stand(ctx, sh.id)
+	if err != nil {
+		return o.StandEvery, err
+	}
+	if !stand.Armed {
+		return o.StandEvery / 4, sh.takeOverAlone(ctx, &stand)
+	}
+	sh.epoch, sh.carried = stand.Epoch, stand.Seq
+	sh.trim(ctx)
+	if sh.id == 0 {
+		return o.StandEvery, nil
+	}
+	if c, err := o.Config(ctx, 0); err != nil || c.Version <= stand.Version {
+		return o.StandEvery, err
+	} else {
+		return o.StandEvery, o.Outbox.Configure(ctx, sh.id, c)
+	}
+}
+
+// takeOverAlone lets placements in again after the outbox restarted or failed
+// over. Its pixels and its order were written in one step, so they agree; an
+// outbox that holds nothing is given the newest snapshot, or a new canvas.
+func (sh *shard) takeOverAlone(ctx context.Context, stand *core.Stand) error {
+	o := &sh.relay.o
+	epoch := max(stand.Epoch, core.SeqEpoch(stand.Seen)) + 1
+	if err := o.Outbox.Fence(ctx, sh.id, epoch); err != nil {
+		return err
+	}
+	last := stand.Seq
+	if stand.Canvas != 0 {
+		pause(ctx, reportTime)
+	} else {
+		b, at, err := sh.baseAlone(ctx)
+		if err != nil {
+			return err
+		}
+		if core.SeqEpoch(at) >= epoch {
+			epoch = core.SeqEpoch(at) + 1
+			if err := o.Outbox.Fence(ctx, sh.id, epoch); err != nil {
+				return err
+			}
+		}
+		if err := o.Outbox.Rebuild(ctx, sh.id, epoch, *b); err != nil {
+			return err
+		}
+		last = at
+	}
+	now, err := o.Outbox.Stand(ctx, sh.id)
+	if err != nil {
+		return err
+	}
+	if core.SeqEpoch(now.Seen) >= epoch {
+		return core.NewError(core.CodeMismatch, "an edge has seen a later epoch") // the next try begins above it
+	}
+	if err := o.Outbox.Arm(ctx, sh.id, core.Holder{Epoch: epoch, Relay: o.ID}, core.EpochSeq(epoch), last); err != nil {
+		return err
+	}
+	sh.relay.stats.takeOvers.Add(1)
+	o.Logger.Info("a shard was taken over", "shard", sh.id, "epoch", epoch, "after_seq", last)
+	return nil
+}
+
+// baseAlone returns what an empty outbox begins with, and the seq of it.
+func (sh *shard) baseAlone(ctx context.Context) (*core.Base, uint64, error) {
+	o := &sh.relay.o
+	if o.Snapshots != nil {
+		s, err := o.Snapshots.Latest(ctx)
+		if err == nil && s.Shards[sh.id] != nil {
+			fold, err := core.NewFold(s)
+			if err != nil {
+				return nil, 0, err
+			}
+			return &core.Base{Canvas: s.Canvas, Config: &s.Config, Pixels: fold.Board.Pixels(sh.id), TimeMS: s.Times[sh.id]}, s.Heads[sh.id], nil
+		}
+		if err != nil && core.CodeOf(err) != core.CodeNotFound {
+			return nil, 0, err
+		}
+	}
+	b := &core.Base{Canvas: o.Create.Canvas, Config: &o.Create.Config, TimeMS: o.NowMS()}
+	if sh.id != 0 { // whoever holds shard 0 makes the canvas
+		first, err := o.Outbox.Stand(ctx, 0)
+		if err != nil {
+			return nil, 0, err
+		}
+		if b.Canvas = first.Canvas; b.Canvas == 0 {
+			return nil, 0, core.NewError(core.CodeUnavailable, "shard 0 has no canvas yet")
+		}
+		if b.Config, err = o.Config(ctx, 0); err != nil {
+			return nil, 0, err
+		}
+	}
+	board := o.Create.Start
+	if board == nil || b.Canvas != o.Create.Canvas || !board.Geometry().Has(sh.id) {
+		board = core.NewBoard(b.Config.Geometry(), b.Config.Blank)
+	}
+	b.Pixels = board.Pixels(sh.id)
+	return b, 0, nil
+}
