@@ -6,13 +6,14 @@ GO       ?= go
 CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pixelwall
 export PATH := $(CACHE)/venv/bin:$(PATH)
 
-.PHONY: all build deps web lint test race fuzz bench
+.PHONY: all build deps web lint test test-cql race fuzz bench
 all: lint test race
 
 build:
 	$(GO) build -o bin/ ./edge ./loadtest
 
-# What tests need beside Go: a browser, the Autobahn cases, TypeScript.
+# What tests need beside Go: a browser, the Autobahn cases, TypeScript, and the
+# servers of a cluster.
 deps:
 	@tools/deps/install
 
@@ -22,12 +23,18 @@ web:
 lint: deps
 	@tools/deps/lint
 
+# Against a real Redis, Kafka and Cassandra, which live as long as the tests.
 test: deps
-	$(GO) test -timeout 20m ./...
+	@tools/deps/test -timeout 20m ./...
+
+# The CQL store against a ScyllaDB or Cassandra of yours: make test-cql CQL=host:port
+test-cql:
+	@test -n "$(CQL)" || { echo "make test-cql CQL=host:port"; exit 1; }
+	PIXELWALL_TEST_SCYLLA=$(CQL) $(GO) test -count=1 -timeout 20m ./persist/scylla/...
 
 # Everything but browser, Autobahn and replay, which -short leaves out.
 race:
-	$(GO) test -race -short -timeout 20m ./...
+	@tools/deps/test -race -short -timeout 20m ./...
 
 # Every fuzz target for FUZZTIME.
 fuzz:

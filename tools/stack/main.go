@@ -3,6 +3,7 @@
 //
 //	go run ./tools/stack install      installs what is missing and starts nothing
 //	go run ./tools/stack up           installs it too and starts Redis, Kafka and Cassandra in the background
+//	go run ./tools/stack run -- CMD   starts them for one command only
 //	go run ./tools/stack status       tells what runs
 //	go run ./tools/stack kill NAME    kills one server as kill -9 does
 //	go run ./tools/stack restart NAME starts it again: same port, same data
@@ -33,13 +34,15 @@ type cli struct {
 
 	Install install `cmd:"" help:"Install what up needs, and start nothing."`
 	Up      up      `cmd:"" help:"Start the servers in the background and print their addresses."`
+	Run     run     `cmd:"" help:"Start the servers for one command, and stop them when it ends."`
 	Down    down    `cmd:"" help:"Stop the servers and delete their data."`
 	Status  status  `cmd:"" help:"Tell what runs."`
 	Kill    kill    `cmd:"" help:"Kill one server, as kill -9 does."`
 	Restart restart `cmd:"" help:"Start one server again on its port with its data."`
 }
 
-type up struct {
+// which says which servers to start.
+type which struct {
 	RedisReplicas *int     `help:"Replicas of the master, or of each master of a cluster (0; in a cluster 1)." placeholder:"N"`
 	RedisCluster  bool     `help:"Three Redis masters that share the slots."`
 	Brokers       int      `help:"Kafka brokers." default:"1" enum:"1,3"`
@@ -48,6 +51,8 @@ type up struct {
 	SkipMissing   bool     `help:"Leave out servers that cannot be had on this machine, instead of failing."`
 	Test          bool     `help:"Name the addresses PIXELWALL_TEST_…, which tests read and edges do not."`
 }
+
+type up struct{ which }
 
 type (
 	install struct{}
@@ -73,7 +78,12 @@ func main() {
 		c.Dir = filepath.Join(c.Cache, "stack")
 	}
 	k.BindTo(ctx, (*context.Context)(nil))
-	if err := k.Run(&c); err != nil {
+	err := k.Run(&c)
+	var code exitCode
+	if errors.As(err, &code) {
+		os.Exit(int(code))
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "stack:", err)
 		os.Exit(1)
 	}
@@ -88,21 +98,30 @@ func (u *up) Run(ctx context.Context, c *cli) error {
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, startTime)
-	defer cancel()
-	stack, err := servers.Up(ctx, u.options(c))
+	stack, err := u.start(ctx, u.options(c.Dir, c.Cache))
 	if err != nil {
 		return err
 	}
-	if err := stack.Save(); err != nil {
-		return errors.Join(err, stack.Kill())
-	}
-	printAddresses(os.Stdout, stack, u.Test)
+	u.print(os.Stdout, stack)
 	return nil
 }
 
-func (u *up) options(c *cli) servers.Options {
-	o := servers.Options{Dir: c.Dir, Cache: c.Cache, Install: true, SkipMissing: u.SkipMissing, Progress: progress}
+// start brings the servers up and writes down what runs.
+func (u *which) start(ctx context.Context, o servers.Options) (*servers.Stack, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	stack, err := servers.Up(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := stack.Save(); err != nil {
+		return nil, errors.Join(err, stack.Kill())
+	}
+	return stack, nil
+}
+
+func (u *which) options(dir, cache string) servers.Options {
+	o := servers.Options{Dir: dir, Cache: cache, Install: true, SkipMissing: u.SkipMissing, Progress: progress}
 	if slices.Contains(u.Only, "redis") {
 		o.Redis = &servers.RedisOptions{Cluster: u.RedisCluster}
 		switch {
@@ -127,16 +146,21 @@ func (install) Run(ctx context.Context, c *cli) error {
 	return servers.Install(ctx, servers.Options{Dir: c.Dir, Cache: c.Cache, Progress: progress})
 }
 
-// printAddresses writes lines that a shell can source.
-func printAddresses(w io.Writer, s *servers.Stack, test bool) {
+// print writes the addresses as lines that a shell can source. Replicas outside
+// a cluster are left out: an edge finds no master through them.
+func (u *which) print(w io.Writer, s *servers.Stack) {
 	prefix := "PIXELWALL_"
-	if test {
+	if u.Test {
 		prefix = "PIXELWALL_TEST_"
+	}
+	redis := s.Redis
+	if !u.RedisCluster && len(redis) > 0 {
+		redis = redis[:1]
 	}
 	for _, line := range []struct {
 		name string
 		of   []*servers.Server
-	}{{"REDIS", s.Redis}, {"KAFKA", s.Kafka}, {"SCYLLA", s.Cassandra}} {
+	}{{"REDIS", redis}, {"KAFKA", s.Kafka}, {"SCYLLA", s.Cassandra}} {
 		if len(line.of) > 0 {
 			fmt.Fprintf(w, "%s%s=%s\n", prefix, line.name, strings.Join(servers.Addrs(line.of), ","))
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -38,7 +39,8 @@ type Stack struct {
 	Kafka     []*Server `json:",omitempty"`
 	Cassandra []*Server `json:",omitempty"`
 
-	Dir string
+	Dir     string
+	Missing []string `json:",omitempty"` // why the servers are left out that SkipMissing left out
 }
 
 // A MissingError tells that a program cannot be had on this machine.
@@ -61,7 +63,11 @@ func Up(ctx context.Context, o Options) (*Stack, error) {
 	if err := o.setDefaults(); err != nil {
 		return nil, err
 	}
+	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+		return nil, err
+	}
 	stack := &Stack{Dir: o.Dir}
+	var missing sync.Mutex
 	g, startCtx := errgroup.WithContext(ctx)
 	start := func(kind Kind, wanted bool, to *[]*Server, fn func(context.Context, Options) ([]*Server, error)) {
 		if !wanted {
@@ -73,6 +79,9 @@ func Up(ctx context.Context, o Options) (*Stack, error) {
 			var lacking *MissingError
 			if o.SkipMissing && errors.As(err, &lacking) {
 				o.say(err.Error())
+				missing.Lock()
+				defer missing.Unlock()
+				stack.Missing = append(stack.Missing, err.Error())
 				return nil
 			}
 			return err

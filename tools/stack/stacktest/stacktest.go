@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -27,14 +28,14 @@ func Redis(t testing.TB) string {
 // Kafka returns the addresses of the shared Kafka's brokers.
 func Kafka(t testing.TB) []string {
 	t.Helper()
-	return strings.Split(shared(t, "Kafka", "PIXELWALL_TEST_KAFKA"), ",")
+	return strings.Split(shared(t, "Apache Kafka", "PIXELWALL_TEST_KAFKA"), ",")
 }
 
 // CQL returns the address of the shared Cassandra, or of the ScyllaDB that make
 // test-cql was given.
 func CQL(t testing.TB) string {
 	t.Helper()
-	return shared(t, "Cassandra", "PIXELWALL_TEST_SCYLLA")
+	return shared(t, "Apache Cassandra", "PIXELWALL_TEST_SCYLLA")
 }
 
 func shared(t testing.TB, what, variable string) string {
@@ -85,7 +86,8 @@ func missing(t testing.TB, what, why string) {
 		t.Fatalf("needs %s: %s", what, why)
 	}
 	if path := os.Getenv("PIXELWALL_TEST_MISSING"); path != "" {
-		if err := note(path, fmt.Sprintf("%s (%s)", t.Name(), what)); err != nil {
+		dir, _ := os.Getwd() // a test runs in its package's folder
+		if err := note(path, fmt.Sprintf("%s.%s needs %s", filepath.Base(dir), t.Name(), what)); err != nil {
 			t.Error(err)
 		}
 	}
