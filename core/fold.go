@@ -36,16 +36,19 @@ func NewFold(base *Snapshot) (*Fold, error) {
 	return f, nil
 }
 
-// Next judges r by the consumer rule and applies what it lets through. A record
-// of another canvas is CodeMismatch; one that does not fit the board is an error
-// as of Board.Apply. After an error the fold is of no use.
+// Next judges r by the consumer rule and applies what it lets through. That is
+// CodeMismatch when it is of another canvas, and an error as of Board.Apply when
+// it does not fit the board. After an error the fold is of no use.
+//
+// What the rule drops may name another canvas: two relays that find no canvas
+// claim each for the one that it would make, and one of them makes it.
 func (f *Fold) Next(r *Record) (Verdict, error) {
-	if f.Canvas != 0 && r.Canvas != f.Canvas {
-		return Stale, NewError(CodeMismatch, "the log is of another canvas")
-	}
 	verdict := f.Follower.Next(r)
 	if verdict != Apply {
 		return verdict, nil
+	}
+	if f.Canvas != 0 && r.Canvas != f.Canvas {
+		return verdict, NewError(CodeMismatch, "the log is of another canvas")
 	}
 	return verdict, f.apply(r)
 }
