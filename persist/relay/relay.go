@@ -175,16 +175,19 @@ func pause(ctx context.Context, d time.Duration) bool {
 }
 
 // base returns the snapshot that the view begins with: old enough to hold, with
-// the log after it, every request that may be sent again.
-func (r *Relay) base(ctx context.Context) (*core.Snapshot, error) {
-	if r.o.Snapshots == nil {
+// the log after it, every request that may be sent again. Where there is none so
+// old, that is the whole log; the newest one is for a log that lacks its beginning.
+func (r *Relay) base(ctx context.Context, newest bool) (s *core.Snapshot, err error) {
+	switch {
+	case r.o.Snapshots == nil:
 		return nil, nil
+	case newest:
+		s, err = r.o.Snapshots.Latest(ctx)
+	default:
+		s, err = r.o.Snapshots.At(ctx, r.o.NowMS()-core.ResendWindowMS)
 	}
-	s, err := r.o.Snapshots.At(ctx, r.o.NowMS()-core.ResendWindowMS)
 	if err != nil && core.CodeOf(err) == core.CodeNotFound {
-		if s, err = r.o.Snapshots.Latest(ctx); err != nil && core.CodeOf(err) == core.CodeNotFound {
-			return nil, nil
-		}
+		return nil, nil
 	}
 	return s, err
 }
@@ -194,22 +197,24 @@ var errGap = errors.New("a record is missing")
 
 // follow keeps the view at the end of the topic until ctx ends.
 func (r *Relay) follow(ctx context.Context) {
+	newest := false
 	for ctx.Err() == nil {
-		err := r.followOnce(ctx)
+		err := r.followOnce(ctx, newest)
 		if ctx.Err() != nil {
 			return
 		}
 		r.o.Logger.Warn("the relay reads the log again", "err", err)
 		if code := core.CodeOf(err); code == core.CodeNotFound || code == core.CodeMismatch {
 			r.view.reset(nil)
+			newest = code == core.CodeNotFound && !newest
 		}
 		pause(ctx, r.o.StandEvery)
 	}
 }
 
-func (r *Relay) followOnce(ctx context.Context) error {
+func (r *Relay) followOnce(ctx context.Context, newest bool) error {
 	if !r.view.begun() {
-		base, err := r.base(ctx)
+		base, err := r.base(ctx, newest)
 		if err != nil {
 			return err
 		}

@@ -19,8 +19,9 @@ type shard struct {
 	armed   bool   // under epoch, as far as we know
 	carried uint64 // last seq that is in the topic
 	marks   []mark
-	heldAt  time.Time // when the lease was last ours
-	claimAt time.Time // when the claim was last said
+	start   *core.Record // the one that was appended last
+	heldAt  time.Time    // when the lease was last ours
+	claimAt time.Time    // when the claim was last said
 	standAt time.Time
 	warned  string // the error that was logged last
 }

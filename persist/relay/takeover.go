@@ -98,11 +98,14 @@ func (sh *shard) begin(ctx context.Context) error {
 	if begun {
 		return nil
 	}
-	r := &core.Record{Kind: core.KindStart, Canvas: canvas, Epoch: sh.epoch, Relay: o.ID, Shard: sh.id, TimeMS: o.NowMS(), Config: &config}
-	if o.Create.Start != nil && canvas == o.Create.Canvas && o.Create.Start.Geometry().Has(sh.id) {
-		r.Pixels = o.Create.Start.AppendPacked(nil, sh.id)
+	// The same one as before where an append had no answer: it may land as well.
+	if r := sh.start; r == nil || r.Epoch != sh.epoch || r.Canvas != canvas {
+		sh.start = &core.Record{Kind: core.KindStart, Canvas: canvas, Epoch: sh.epoch, Relay: o.ID, Shard: sh.id, TimeMS: o.NowMS(), Config: &config}
+		if o.Create.Start != nil && canvas == o.Create.Canvas && o.Create.Start.Geometry().Has(sh.id) {
+			sh.start.Pixels = o.Create.Start.AppendPacked(nil, sh.id)
+		}
 	}
-	if err := o.Topic.Append(ctx, []*core.Record{r}); err != nil {
+	if err := o.Topic.Append(ctx, []*core.Record{sh.start}); err != nil {
 		return err
 	}
 	return sh.await(ctx, func(f *core.Fold) bool { return f.Begun>>sh.id&1 == 1 })

@@ -58,6 +58,7 @@ func (v *view) next(r *core.Record, nowMS int64) error {
 	verdict, err := v.fold.Next(r)
 	switch {
 	case err != nil:
+		v.fold = nil // it has moved past what it could not apply
 		return err
 	case verdict == core.Gap || verdict == core.Phantom: // the topic alone is followed, so a phantom is a hole too
 		return errGap
