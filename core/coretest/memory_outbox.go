@@ -17,11 +17,20 @@ type MemoryOutbox struct {
 	mu      sync.Mutex
 	now     func() int64 // unix ms
 	shards  [core.ShardsMax]outboxShard
-	armed   [2][core.ShardsMax]uint32 // by server, epoch: in its process, on no disk and no replica
+	armed   [2][core.ShardsMax]armed // by server: in its process, on no disk and no replica
 	server  int
-	undo    []undo        // every write of the shards, to be taken back
-	changed chan struct{} // closed and replaced when a stream grows
+	risen   [core.ShardsMax]bool // armed by what a server remembered of an earlier time
+	doubt   []core.PastEvent     // acknowledged by a server that had risen
+	undo    []undo               // every write of the shards, to be taken back
+	changed chan struct{}        // closed and replaced when a stream grows
 	leases  map[leaseKey]lease
+}
+
+// armed is what a process remembers of a shard: the epoch that may place, and the
+// seq that it gave last. A server that was put back finds another seq.
+type armed struct {
+	epoch uint32
+	seq   uint64
 }
 
 // outboxShard is what a server keeps of a shard on its disk and on its replicas.
@@ -102,8 +111,8 @@ func (m *MemoryOutbox) stand(s core.ShardID) core.Stand {
 // isArmed compares what the process remembers with what is stored, as the real
 // one does: each alone may be of another time.
 func (m *MemoryOutbox) isArmed(s core.ShardID) bool {
-	e := m.armed[m.server][s]
-	return e != 0 && e == m.shards[s].epoch
+	a, sh := m.armed[m.server][s], &m.shards[s]
+	return a.epoch != 0 && a.epoch == sh.epoch && a.seq == sh.seq
 }
 
 // Fence implements core.Outbox.
@@ -113,7 +122,7 @@ func (o *OutboxPort) Fence(ctx context.Context, s core.ShardID, epoch uint32) er
 		if epoch < sh.epoch {
 			return mismatch("shard %d: fence %d is below %d", s, epoch, sh.epoch)
 		}
-		m.armed[m.server][s] = 0
+		m.armed[m.server][s], m.risen[s] = armed{}, false
 		was := sh.epoch
 		sh.epoch = epoch
 		m.wrote(s, nil, func() { sh.epoch = was })
@@ -164,8 +173,8 @@ func (o *OutboxPort) Arm(ctx context.Context, s core.ShardID, h core.Holder, min
 			return mismatch("shard %d was never built", s)
 		}
 		relay, seq, timeMS, n := sh.relay, sh.seq, sh.timeMS, len(sh.stream)
-		m.armed[m.server][s] = h.Epoch
 		sh.relay, sh.seq, sh.timeMS = h.Relay, max(sh.seq, minSeq)+1, max(sh.timeMS, m.now())
+		m.armed[m.server][s] = armed{h.Epoch, sh.seq}
 		sh.stream = append(sh.stream, &core.Record{
 			Kind: core.KindMarker, Canvas: sh.canvas, Epoch: h.Epoch, Relay: h.Relay, Shard: s, First: sh.seq, TimeMS: sh.timeMS, LastOld: lastOld,
 		})
@@ -193,6 +202,7 @@ func (o *OutboxPort) Configure(ctx context.Context, s core.ShardID, c *core.Conf
 		}
 		config, seq, timeMS, n := sh.config, sh.seq, sh.timeMS, len(sh.stream)
 		sh.config, sh.seq, sh.timeMS = c, seq+1, max(timeMS, m.now())
+		m.armed[m.server][s].seq = sh.seq
 		sh.stream = append(sh.stream, &core.Record{
 			Kind: core.KindConfig, Canvas: sh.canvas, Epoch: sh.epoch, Relay: sh.relay, Shard: s, First: sh.seq, TimeMS: sh.timeMS, Config: c,
 		})

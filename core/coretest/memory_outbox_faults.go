@@ -18,7 +18,8 @@ func (m *MemoryOutbox) Restart() { m.Lose(0) }
 func (m *MemoryOutbox) Lose(writes int) []core.PastEvent {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.armed[m.server] = [core.ShardsMax]uint32{}
+	m.armed[m.server] = [core.ShardsMax]armed{}
+	m.risen = [core.ShardsMax]bool{}
 	return m.takeBack(writes)
 }
 
@@ -28,7 +29,19 @@ func (m *MemoryOutbox) Failover(writes int) []core.PastEvent {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.server = 1 - m.server
-	return m.takeBack(writes)
+	lost := m.takeBack(writes)
+	for s := range m.risen {
+		m.risen[s] = m.isArmed(core.ShardID(s))
+	}
+	return lost
+}
+
+// Doubtful returns what servers acknowledged that had become the master again and
+// were still armed from before: nobody else knew of them, and it may be lost.
+func (m *MemoryOutbox) Doubtful() []core.PastEvent {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return append([]core.PastEvent(nil), m.doubt...)
 }
 
 // Flush empties the server while it runs: FLUSHALL. What is armed is not stored,

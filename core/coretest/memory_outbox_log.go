@@ -85,6 +85,8 @@ func (sh *outboxShard) reaches(at uint64, after []*core.Record) bool {
 	switch {
 	case len(after) == 0:
 		return sh.seq <= at
+	case at == 0:
+		return after[0].Kind == core.KindStart
 	case after[0].Kind == core.KindMarker:
 		return at >= after[0].LastOld
 	default:

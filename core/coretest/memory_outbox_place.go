@@ -85,9 +85,13 @@ func (m *MemoryOutbox) append(s core.ShardID, r *core.Record, seq uint64, timeMS
 	n := len(sh.stream)
 	sh.stream = append(sh.stream, r)
 	sh.timeMS = r.TimeMS
+	m.armed[m.server][s].seq = sh.seq
 	var stored []core.PastEvent
 	for i, e := range r.Events {
 		stored = append(stored, core.PastEvent{Shard: s, Seq: r.First + uint64(i), TimeMS: r.TimeMS, Event: e})
+	}
+	if m.risen[s] {
+		m.doubt = append(m.doubt, stored...)
 	}
 	m.wrote(s, stored, func() {
 		for i := len(r.Events) - 1; i >= 0; i-- {

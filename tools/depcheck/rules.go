@@ -29,6 +29,8 @@ var rules = []Rule{
 		Why: "the bytes know neither sockets nor rules"},
 	{From: "persist", May: []string{"core", "wire"},
 		Why: "what all stores share"},
+	{From: "persist/sim", Tests: []string{"core", "core/coretest", "persist/archive", "persist/failover", "persist/relay", "persist/snapshot"},
+		Why: "a cluster without servers: tests that drive production code through the ports"},
 	{From: "persist/*", May: []string{"core", "wire", "persist"}, Tests: []string{"core/coretest", "tools/stack/..."},
 		Why: "adapters of ports never know each other"},
 	{From: "edge/gateway", May: []string{"edge/metrics"},

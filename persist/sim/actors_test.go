@@ -1,0 +1,128 @@
+package sim
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"pixelwall/core"
+	"pixelwall/core/coretest"
+	"pixelwall/persist/archive"
+	"pixelwall/persist/relay"
+	"pixelwall/persist/snapshot"
+)
+
+// startActors starts two or three of each who share the work, and one who
+// changes the configuration.
+func (w *world) startActors() {
+	r := rand.New(rand.NewPCG(w.seed, 3))
+	for i := range 2 + r.IntN(2) {
+		w.processes("relay"+string(rune('a'+i)), w.relay)
+	}
+	for i := range 1 + r.IntN(2) {
+		w.processes("archive"+string(rune('a'+i)), w.archiver)
+		w.processes("snapshot"+string(rune('a'+i)), w.snapshots)
+	}
+	for i := range 2 + r.IntN(2) {
+		e := &edge{w: w}
+		w.edges = append(w.edges, e)
+		w.processes("edge"+string(rune('a'+i)), e.run)
+	}
+	w.processes("admin", w.admin)
+}
+
+// relay is one life of a relay. Its id is of this life alone, and so is the canvas
+// that it would make.
+func (w *world) relay(p *process) {
+	id := w.id()
+	start := core.NewBoard(w.config.Geometry(), 0)
+	for _, s := range start.Geometry().Shards() {
+		start.Set(s, 3, 7)
+	}
+	outbox, kept := w.plant.outbox(p, w.outbox.As(p.hook)), w.archive.As(p.hook)
+	r := relay.New(relay.Options{
+		ID: id, Outbox: outbox, Leases: w.plant.leases(p, w.outbox.As(p.hook)), Topic: w.plant.topic(p, twice{w.topic.As(p.hook), p}),
+		Create: relay.Create{Canvas: w.id(), Config: w.config, Start: start},
+		NowMS:  nowMS, Snapshots: w.plant.snapshots(p, kept), Logger: p.logger(),
+		Safe: func(ctx context.Context) (core.Heads, error) {
+			s, err := kept.Latest(ctx)
+			if err != nil {
+				return core.Heads{}, err
+			}
+			return s.Heads, nil
+		},
+		StandEvery: 200 * time.Millisecond, CarryEvery: 40 * time.Millisecond, ClaimEvery: 5 * time.Second,
+		LeaseTTL: 3 * time.Second, TrimAfter: 2 * time.Second, BatchMax: 8,
+	})
+	r.Run(p.ctx)
+	st := r.Stats()
+	w.count("carried", st.Carried)
+	w.count("taken over", st.TakeOvers)
+	w.count("published again", st.Republished)
+	w.count("holes", st.Holes)
+	w.count("stale", st.Stale)
+}
+
+// archiver is one life of an archive worker.
+func (w *world) archiver(p *process) {
+	topic := w.topic.As(p.hook)
+	a := archive.New(archive.Options{
+		Owner: w.id(), Archive: w.plant.archive(p, w.archive.As(p.hook)), Leases: w.outbox.As(p.hook), Logger: p.logger(),
+		Tail: func(ctx context.Context, shards []core.ShardID, from core.Heads, fn func(*core.Record) error) error {
+			return w.plant.tail(p, topic).Tail(ctx, from, fn)
+		},
+		Shards: w.config.Geometry().Shards,
+		Settle: syncMS*time.Millisecond + 200*time.Millisecond, LeaseTTL: 3 * time.Second, RetryEach: 100 * time.Millisecond, EventsMax: 8,
+	})
+	a.Run(p.ctx)
+	w.count("archived again", a.Stats().Restarts)
+}
+
+// snapshots is one life of a snapshot worker, which publishes as well.
+func (w *world) snapshots(p *process) {
+	var parts waits
+	parts.Go(func() {
+		snapshot.Publish(p.ctx, w.outbox.As(p.hook), w.config.Geometry().Shards, time.Second, p.logger())
+	})
+	s := snapshot.New(snapshot.Options{
+		Owner: w.id(), Log: w.plant.tail(p, w.topic.As(p.hook)), Snapshots: w.archive.As(p.hook), Leases: w.outbox.As(p.hook), NowMS: nowMS, Logger: p.logger(),
+		Every: time.Second, LeaseTTL: 3 * time.Second,
+	})
+	s.Run(p.ctx)
+	parts.Wait()
+	w.count("snapshots", s.Stats().Put)
+}
+
+// admin adds a colour now and then, in one shard; the relays bring it to others.
+func (w *world) admin(p *process) {
+	r := rand.New(rand.NewPCG(w.seed, 4+p.life))
+	outbox := w.outbox.As(p.hook)
+	palette, _ := core.NamedPalette("place2017")
+	shards := w.config.Geometry().Shards()
+	for wait(p.ctx, time.Second+time.Duration(r.IntN(1e6))) {
+		if w.isCalm() || r.Float64() >= w.rates.configure {
+			continue
+		}
+		s := shards[r.IntN(len(shards))]
+		stand, err := outbox.Stand(p.ctx, s)
+		if err != nil || !stand.Armed || int(stand.Version) > len(palette)-len(w.config.Palette) {
+			continue
+		}
+		c := w.config
+		c.Version = stand.Version + 1
+		c.Palette = palette[:len(w.config.Palette)+int(stand.Version)]
+		if outbox.Configure(p.ctx, s, &c) == nil {
+			w.note("configured")
+		}
+	}
+}
+
+func (p *process) logger() *slog.Logger {
+	if !*verbose {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(writer{}, nil)).With("process", p.name, "life", p.life)
+}
+
+var _ core.Outbox = (*coretest.OutboxPort)(nil)

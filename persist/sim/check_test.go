@@ -1,0 +1,199 @@
+package sim
+
+import (
+	"bytes"
+	"fmt"
+	"reflect"
+	"time"
+
+	"pixelwall/core"
+	"pixelwall/core/coretest"
+)
+
+// settle waits until everybody has come to the same place, and checks that it is
+// the right one.
+func (w *world) settle() {
+	apart := ""
+	for began := time.Now(); time.Since(began) < settleFor; wait(w.ctx, 500*time.Millisecond) {
+		if apart = w.apart(); apart == "" {
+			w.check()
+			return
+		}
+	}
+	w.wrong("%v after the last fault: %s", settleFor, apart)
+	w.checkTopic()
+}
+
+// apart says who is not where the outbox is.
+func (w *world) apart() string {
+	topic, _ := w.topic.As(nil).Heads(w.ctx)
+	for _, s := range w.config.Geometry().Shards() {
+		st := w.outbox.Stand(s)
+		if !st.Armed || topic[s] != st.Seq {
+			return fmt.Sprintf("shard %d: the topic is at %x, the outbox at %+v", s, topic[s], st)
+		}
+		if p, _ := w.archive.As(nil).Watermark(w.ctx, s); p.Seq != st.Seq {
+			return fmt.Sprintf("shard %d: the archive is at %x, the outbox at %x", s, p.Seq, st.Seq)
+		}
+		for i, e := range w.edges {
+			if h := e.heads(); h[s] != st.Seq {
+				return fmt.Sprintf("shard %d: edge %d is at %x, the outbox at %x", s, i, h[s], st.Seq)
+			}
+		}
+		snap, err := w.archive.As(nil).Latest(w.ctx)
+		if err != nil || snap.Heads[s] != st.Seq {
+			return fmt.Sprintf("shard %d: no snapshot at %x yet", s, st.Seq)
+		}
+	}
+	for i, e := range w.edges {
+		e.mu.Lock()
+		placed := e.placed
+		e.mu.Unlock()
+		if placed > 0 {
+			return fmt.Sprintf("edge %d still places", i)
+		}
+	}
+	return ""
+}
+
+// check compares everything with the topic, and that with what edges were told.
+func (w *world) check() {
+	fold, accepted := w.checkTopic()
+	if fold == nil || fold.Board == nil {
+		w.wrong("the topic makes no canvas")
+		return
+	}
+	w.checkPixels(fold)
+	w.checkArchive(accepted)
+	for i, e := range w.edges {
+		w.same(fmt.Sprintf("edge %d", i), fold, e.fold)
+	}
+	snap, err := w.archive.As(nil).Latest(w.ctx)
+	if err != nil {
+		w.wrong("snapshot: %v", err)
+		return
+	}
+	if loaded, err := core.NewFold(snap); err != nil {
+		w.wrong("snapshot: %v", err)
+	} else {
+		w.same("the snapshot", fold, loaded)
+	}
+	for _, m := range w.archive.Merged() {
+		w.wrong("the archive merged %s", m)
+	}
+}
+
+func (w *world) same(who string, want, got *core.Fold) {
+	for _, s := range w.config.Geometry().Shards() {
+		if got.Heads[s] != want.Heads[s] {
+			w.wrong("shard %d: %s is at %x, the topic at %x", s, who, got.Heads[s], want.Heads[s])
+		}
+		a, _ := want.Board.Checksum(s, nil)
+		if b, _ := got.Board.Checksum(s, nil); a != b {
+			w.wrong("shard %d: %s has other pixels than the topic", s, who)
+		}
+	}
+	if got.Canvas != want.Canvas || !reflect.DeepEqual(got.Config, want.Config) {
+		w.wrong("%s has canvas %x with %+v, the topic %x with %+v", who, got.Canvas, got.Config, want.Canvas, want.Config)
+	}
+}
+
+func (w *world) checkPixels(fold *core.Fold) {
+	for _, s := range w.config.Geometry().Shards() {
+		if !bytes.Equal(w.outbox.Pixels(s), fold.Board.Pixels(s)) {
+			w.wrong("shard %d: the outbox has other pixels than the topic", s)
+		}
+		if st := w.outbox.Stand(s); st.Canvas != fold.Canvas || st.Version != fold.Config.Version {
+			w.wrong("shard %d: the outbox has canvas %x version %d, the topic %x version %d", s, st.Canvas, st.Version, fold.Canvas, fold.Config.Version)
+		}
+	}
+}
+
+// checkTopic folds the topic and holds what edges were told against it.
+func (w *world) checkTopic() (*core.Fold, map[core.ShardID][]*core.Record) {
+	fold, _ := core.NewFold(nil)
+	accepted := make(map[core.ShardID][]*core.Record)
+	stored := make(map[spot]core.Event)
+	once := make(map[core.Request]spot)
+	for _, s := range w.config.Geometry().Shards() {
+		timeMS := int64(0)
+		for _, r := range w.topic.Records(s) {
+			whole := *r
+			verdict, err := fold.Next(r)
+			if err != nil {
+				w.wrong("shard %d seq %x: %v", s, r.First, err)
+				return nil, nil
+			}
+			switch verdict {
+			case core.Gap, core.Phantom:
+				w.wrong("shard %d: the topic has verdict %d at seq %x after %x: %+v", s, verdict, r.First, fold.Heads[s], r)
+			case core.Apply:
+				if r.TimeMS < timeMS {
+					w.wrong("shard %d seq %x: time falls", s, r.First)
+				}
+				if whole.First != r.First {
+					w.wrong("shard %d seq %x: a record was cut", s, r.First)
+				}
+				timeMS = r.TimeMS
+				if n := len(accepted[s]); r.Kind == core.KindStart && n > 0 && reflect.DeepEqual(r, accepted[s][n-1]) {
+					continue // appended twice, and changes nothing
+				}
+				accepted[s] = append(accepted[s], r)
+			}
+			if verdict != core.Apply {
+				continue
+			}
+			for i, e := range r.Events {
+				at := spot{s, r.First + uint64(i)}
+				if was, ok := once[e.Request]; ok {
+					w.wrong("request %v is stored as %x and as %x", e.Request, was, at)
+				}
+				once[e.Request], stored[at] = at, e
+			}
+		}
+		if fold.Begun>>s&1 == 0 {
+			w.wrong("shard %d has no start in the topic", s)
+		}
+	}
+	w.checkAcks(stored)
+	return fold, accepted
+}
+
+func (w *world) checkAcks(stored map[spot]core.Event) {
+	for _, e := range w.outbox.Doubtful() {
+		w.lost[spot{e.Shard, e.Seq}] = true
+	}
+	for at, e := range w.acks {
+		got, ok := stored[at]
+		got.Old = e.Old // which an edge does not hear
+		switch {
+		case ok && got != e:
+			w.wrong("shard %d seq %x was acknowledged as %+v and is %+v", at.shard, at.seq, e, got)
+		case !ok && !w.lost[at]:
+			w.wrong("shard %d seq %x was acknowledged and is lost: %+v", at.shard, at.seq, e)
+		case !ok:
+			w.felt["lost with its server"]++
+		}
+	}
+	w.felt["acknowledged"] += len(w.acks)
+	w.felt["stored"] += len(stored)
+}
+
+// checkArchive wants the archive to have what the consumer rule let through, value
+// by value.
+func (w *world) checkArchive(accepted map[core.ShardID][]*core.Record) {
+	for _, s := range w.config.Geometry().Shards() {
+		rows := w.archive.Records(s)
+		if len(rows) != len(accepted[s]) {
+			w.wrong("shard %d: the archive has %d rows, the topic %d records", s, len(rows), len(accepted[s]))
+		}
+		for i := range min(len(rows), len(accepted[s])) {
+			if !reflect.DeepEqual(rows[i], accepted[s][i]) {
+				w.wrong("shard %d: row %d is %+v, the topic has %+v", s, i, rows[i], accepted[s][i])
+				break
+			}
+		}
+	}
+}
+
+var _ = coretest.Answer{}
