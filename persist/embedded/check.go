@@ -15,20 +15,28 @@ type Want struct {
 	CooldownMS    *int64       // nil: not asked for
 }
 
-// Check compares what the operator asked for with what the folder holds. It
-// returns the configuration to give to Configure, nil when nothing has to change.
-// What cannot be had is CodeMismatch, and the error says both.
-//
-// A palette that is a beginning of the folder's is fine: it has grown since. One
-// that continues the folder's is a change, as is another cooldown.
+// Check compares what the operator asked for with what the folder holds.
 func (s *Store) Check(want Want) (*core.Config, error) {
-	have := s.Config()
+	return want.Against(s.Config(), s.meta.StartHash, s.options.Dir)
+}
+
+// Against compares what the operator asked for with the configuration have and
+// the start canvas that where holds. It returns the configuration to give to
+// Configure, nil when nothing has to change. What cannot be had is CodeMismatch,
+// and the error says both.
+//
+// A palette that is a beginning of the present one is fine: it has grown since.
+// One that continues it is a change, as is another cooldown.
+func (want Want) Against(have core.Config, startHash, where string) (*core.Config, error) {
+	mismatch := func(format string, args ...any) error {
+		return core.NewError(core.CodeMismatch, where+" holds "+fmt.Sprintf(format, args...))
+	}
 	next, changed := have, false
 	if want.Width != 0 && (want.Width != have.Width || want.Height != have.Height) {
-		return nil, s.mismatch("a canvas of %dx%d; asked for was %dx%d", have.Width, have.Height, want.Width, want.Height)
+		return nil, mismatch("a canvas of %dx%d; asked for was %dx%d", have.Width, have.Height, want.Width, want.Height)
 	}
-	if want.StartHash != "" && want.StartHash != s.meta.StartHash {
-		return nil, s.mismatch("a canvas with %s; asked for was the start canvas %.12s", startName(s.meta.StartHash), want.StartHash)
+	if want.StartHash != "" && want.StartHash != startHash {
+		return nil, mismatch("a canvas with %s; asked for was the start canvas %.12s", startName(startHash), want.StartHash)
 	}
 	switch {
 	case want.Palette == nil || have.Palette.Extends(want.Palette):
@@ -37,10 +45,10 @@ func (s *Store) Check(want Want) (*core.Config, error) {
 		for i < len(have.Palette) && i < len(want.Palette) && have.Palette[i] == want.Palette[i] {
 			i++
 		}
-		return nil, s.mismatch("a palette of %d colours with %s as number %d; asked for was one of %d colours with %s there",
+		return nil, mismatch("a palette of %d colours with %s as number %d; asked for was one of %d colours with %s there",
 			len(have.Palette), colorName(have.Palette, i), i, len(want.Palette), colorName(want.Palette, i))
 	case len(want.Palette) > 1<<have.Bits:
-		return nil, s.mismatch("%d bits a pixel, enough for %d colours; asked for were %d", have.Bits, 1<<have.Bits, len(want.Palette))
+		return nil, mismatch("%d bits a pixel, enough for %d colours; asked for were %d", have.Bits, 1<<have.Bits, len(want.Palette))
 	default:
 		next.Palette, changed = want.Palette, true
 	}
@@ -55,10 +63,6 @@ func (s *Store) Check(want Want) (*core.Config, error) {
 		return nil, err
 	}
 	return &next, nil
-}
-
-func (s *Store) mismatch(format string, args ...any) error {
-	return core.NewError(core.CodeMismatch, s.options.Dir+" holds "+fmt.Sprintf(format, args...))
 }
 
 func startName(hash string) string {
