@@ -1,0 +1,134 @@
+package kafka
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"pixelwall/core"
+)
+
+// A Topic is a core.Topic in Kafka. It may be used concurrently.
+type Topic struct {
+	o      Options
+	cl     *kgo.Client // writes and asks; each Tail has a client of its own
+	source *source
+	ctx    context.Context // until Close
+	close  context.CancelCauseFunc
+	lanes  [core.ShardsMax]lane
+	counts counts
+}
+
+var _ core.Topic = (*Topic)(nil)
+
+// counts are what Stats tells.
+type counts struct {
+	produced, produceErrors, produceRetries atomic.Int64
+	dataLoss, restarts, skipped             atomic.Int64
+	lastFetchMS                             atomic.Int64
+	partitions                              atomic.Int32 // known to exist
+}
+
+// Stats are counters since Open.
+type Stats struct {
+	Produced       int64 // records acknowledged
+	ProduceErrors  int64 // records that were given up
+	ProduceRetries int64 // requests that failed on their way and were sent again
+	DataLoss       int64 // times that a partition was found to have lost acknowledged records
+	Restarts       int64 // searches and fetches that failed and were made again
+	Skipped        int64 // records at the beginning of a Tail that its reader had already
+}
+
+var errClosed = core.NewError(core.CodeUnavailable, "the topic is closed")
+
+// Open returns the topic without asking a broker for anything: who uses it waits
+// until Kafka answers.
+func Open(o Options) (*Topic, error) {
+	o.ensureDefaults()
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	t := &Topic{o: o}
+	var err error
+	if t.cl, err = o.client(t.producer()...); err != nil {
+		return nil, err
+	}
+	t.source = &source{t: t, cl: t.cl}
+	t.ctx, t.close = context.WithCancelCause(context.Background())
+	for i := range t.lanes {
+		t.lanes[i].init(t)
+	}
+	return t, nil
+}
+
+// Close ends every call. Records under way get a moment to arrive.
+func (t *Topic) Close() {
+	flush, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = t.cl.Flush(flush) // who appended them was told that it is unknown
+	t.close(errClosed)
+	t.cl.Close()
+}
+
+// Name returns the name of the topic.
+func (t *Topic) Name() string { return t.o.Topic }
+
+// Ping fails unless every partition of the topic has a leader that clients can
+// be told of.
+func (t *Topic) Ping(ctx context.Context) error {
+	l, err := t.source.refresh(ctx)
+	if err != nil {
+		return unavailable(err)
+	}
+	for _, leader := range l.leaders {
+		if leader < 0 {
+			return core.NewError(core.CodeUnavailable, "a partition of the topic has no leader")
+		}
+	}
+	return nil
+}
+
+// LastFetch returns when a broker last answered a fetch of any Tail, also with
+// nothing new; the zero time when none ever did. It says that the log can be
+// read, not that relays can write it.
+func (t *Topic) LastFetch() time.Time {
+	ms := t.counts.lastFetchMS.Load()
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
+}
+
+// Healthy reports whether LastFetch was within the given time.
+func (t *Topic) Healthy(within time.Duration) bool { return time.Since(t.LastFetch()) <= within }
+
+// Stats returns the present counters.
+func (t *Topic) Stats() Stats {
+	c := &t.counts
+	return Stats{
+		Produced: c.produced.Load(), ProduceErrors: c.produceErrors.Load(), ProduceRetries: c.produceRetries.Load(),
+		DataLoss: c.dataLoss.Load(), Restarts: c.restarts.Load(), Skipped: c.skipped.Load(),
+	}
+}
+
+// A hook watches the requests of a client.
+type hook struct{ *counts }
+
+const (
+	produceKey = 0
+	fetchKey   = 1
+)
+
+// OnBrokerE2E implements kgo.HookBrokerE2E.
+func (h hook) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e2e kgo.BrokerE2E) {
+	switch failed := e2e.Err() != nil; {
+	case key == fetchKey && !failed:
+		h.lastFetchMS.Store(time.Now().UnixMilli())
+	case key == fetchKey:
+		h.restarts.Add(1)
+	case key == produceKey && failed:
+		h.produceRetries.Add(1)
+	}
+}
