@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pixelwall/core"
@@ -43,22 +44,63 @@ func (cl *client) place(payload []byte) {
 }
 
 const (
-	// placementsMax bounds the placements that wait for the sequencer. Beyond it
-	// they are refused with a retry-after; nothing is charged.
+	// placementsMax bounds the placements that wait for the sequencer, all lanes
+	// together. Beyond it they are refused with a retry-after; nothing is charged.
+	// With several lanes half of it is for whichever is busy, the other half is
+	// shared out, so that a busy lane leaves room in the others.
 	placementsMax = 1 << 16
 	// batchMax is how many go to the sequencer in one call.
 	batchMax = 4096
+	// gatherMax is how many need not wait for more.
+	gatherMax = 64
 )
 
-// A placer hands placements from the event loops to the sequencer, all that
-// wait in one call: while one group is made durable the next one gathers.
+// A placer hands placements from the event loops to the sequencer in lanes,
+// each for its part of the shards, so that none waits for another's: where every
+// shard has a sequencer of its own, one that is slow or away holds up nobody else.
 type placer struct {
-	srv   *Server
-	ready chan struct{}
+	lanes []*lane
+	spare atomic.Int64 // places that no lane has for itself and that are free
+}
+
+func (p *placer) init(s *Server) {
+	n, own := max(1, min(s.opt.Lanes, core.ShardsMax)), placementsMax
+	if n > 1 {
+		own = placementsMax / 2 / n
+	}
+	p.spare.Store(int64(placementsMax - n*own))
+	for range n {
+		p.lanes = append(p.lanes, &lane{srv: s, own: own, spare: &p.spare, gather: s.opt.Gather, ready: make(chan struct{}, 1)})
+	}
+}
+
+func (p *placer) add(cl *client, pl core.Placement) bool {
+	return p.lanes[int(pl.Shard)%len(p.lanes)].add(cl, pl)
+}
+
+// run places until ctx ends, and then what still waits.
+func (p *placer) run(ctx context.Context) {
+	var done sync.WaitGroup
+	for _, l := range p.lanes[1:] {
+		done.Go(func() { l.run(ctx) })
+	}
+	p.lanes[0].run(ctx)
+	done.Wait()
+}
+
+// A lane gives all that wait to the sequencer in one call: while one group is
+// made durable the next one gathers.
+type lane struct {
+	srv    *Server
+	own    int           // placements that may wait in any case
+	spare  *atomic.Int64 // the placer's
+	gather time.Duration // how long a few wait for more, so that a remote sequencer gets fewer calls
+	ready  chan struct{}
 
 	mu       sync.Mutex
 	askers   []*client // guarded by mu; parallel to asked
 	asked    []core.Placement
+	since    time.Time      // when the first of asked came; only while there is a gather
 	outcomes []core.Outcome // the run goroutine's
 	replies  []loopReplies  // one a loop, the run goroutine's
 }
@@ -75,38 +117,55 @@ type reply struct {
 	answer bool
 }
 
-func (p *placer) init(s *Server) { p.srv, p.ready = s, make(chan struct{}, 1) }
-
-func (p *placer) add(cl *client, pl core.Placement) bool {
+func (p *lane) add(cl *client, pl core.Placement) bool {
 	p.mu.Lock()
-	room := len(p.asked) < placementsMax
+	n := len(p.asked)
+	room := n < p.own || p.takeSpare()
 	if room {
 		p.askers, p.asked = append(p.askers, cl), append(p.asked, pl)
+		if n == 0 && p.gather > 0 {
+			p.since = time.Now()
+		}
 	}
 	p.mu.Unlock()
-	if room {
+	if room && (n == 0 || n+1 == gatherMax) {
 		wake(p.ready)
 	}
 	return room
 }
 
+// takeSpare takes one of the places that all lanes share, if one is free.
+func (p *lane) takeSpare() bool {
+	if p.spare.Add(-1) >= 0 {
+		return true
+	}
+	p.spare.Add(1)
+	return false
+}
+
 // run places until ctx ends, and then what still waits: a client may have been
 // told that its placement is under way.
-func (p *placer) run(ctx context.Context) {
+func (p *lane) run(ctx context.Context) {
 	var askers []*client
 	var asked []core.Placement
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 		case <-p.ready:
 		}
 		for {
+			p.gatherMore(ctx, timer)
 			p.mu.Lock()
 			askers, p.askers = p.askers, askers[:0]
 			asked, p.asked = p.asked, asked[:0]
 			p.mu.Unlock()
 			if len(asked) == 0 {
 				break
+			}
+			if shared := len(asked) - p.own; shared > 0 {
+				p.spare.Add(int64(shared))
 			}
 			for at := 0; at < len(asked); at += batchMax {
 				end := min(at+batchMax, len(asked))
@@ -117,10 +176,33 @@ func (p *placer) run(ctx context.Context) {
 	}
 }
 
+// gatherMore waits, where a few placements wait, until their time is over or
+// there are enough of them.
+func (p *lane) gatherMore(ctx context.Context, timer *time.Timer) {
+	if p.gather <= 0 {
+		return
+	}
+	for {
+		p.mu.Lock()
+		n, left := len(p.asked), p.gather-time.Since(p.since)
+		p.mu.Unlock()
+		if n == 0 || n >= gatherMax || left <= 0 {
+			return
+		}
+		timer.Reset(left)
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-p.ready:
+		}
+	}
+}
+
 // place decides one batch and answers it, one posted function a loop.
-func (p *placer) place(ctx context.Context, askers []*client, asked []core.Placement) {
+func (p *lane) place(ctx context.Context, askers []*client, asked []core.Placement) {
 	if cap(p.outcomes) < len(asked) {
-		p.outcomes = make([]core.Outcome, batchMax)
+		p.outcomes = make([]core.Outcome, min(batchMax, 2*len(asked)))
 	}
 	outcomes := p.outcomes[:len(asked)]
 	clear(outcomes)
@@ -148,7 +230,7 @@ func (p *placer) place(ctx context.Context, askers []*client, asked []core.Place
 }
 
 // answer writes what becomes of one placement, and tells the user's other pages.
-func (p *placer) answer(cl *client, number uint32, o *core.Outcome) {
+func (p *lane) answer(cl *client, number uint32, o *core.Outcome) {
 	result := resultPlaced
 	switch {
 	case o.Err != nil:

@@ -34,6 +34,12 @@ type Options struct {
 	CanvasURL string
 	Build     string
 	Logger    *slog.Logger
+
+	// Lanes is how many calls of Sequencer.Place may be under way at once, each
+	// for its part of the shards; 0 means one. Gather is how long fewer than 64
+	// placements of a lane wait for more.
+	Lanes  int
+	Gather time.Duration
 }
 
 // A Server is the gateway's handler: it holds the conversations of this edge.
