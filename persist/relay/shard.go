@@ -62,13 +62,18 @@ func (sh *shard) step(ctx context.Context) (time.Duration, error) {
 	if held, err := sh.hold(ctx); err != nil || !held {
 		return o.StandEvery, err
 	}
+	// Who claimed after us has made void what we carry, also when it went no further.
+	if sh.armed && sh.holder() != (core.Holder{Epoch: sh.epoch, Relay: o.ID}) {
+		sh.armed = false
+	}
 	if !sh.armed || time.Since(sh.standAt) >= o.StandEvery {
 		stand, err := o.Outbox.Stand(ctx, sh.id)
 		if err != nil {
 			return o.StandEvery, err
 		}
 		sh.standAt = time.Now()
-		sh.armed = sh.epoch != 0 && stand.Armed && stand.Epoch == sh.epoch && stand.Relay == o.ID
+		us := core.Holder{Epoch: sh.epoch, Relay: o.ID}
+		sh.armed = sh.epoch != 0 && stand.Armed && stand.Epoch == sh.epoch && stand.Relay == o.ID && sh.holder() == us
 		if !sh.armed {
 			return o.StandEvery / 4, sh.takeOver(ctx, &stand)
 		}
