@@ -15,13 +15,12 @@ type shard struct {
 	id    core.ShardID
 
 	epoch   uint32 // claimed by us, 0: none
-	tried   bool   // to arm under epoch: it must not be armed again after a restart of the outbox
+	tried   bool   // to take over under epoch, from the fence on: the next try needs another one
 	armed   bool   // under epoch, as far as we know
 	carried uint64 // last seq that is in the topic
 	marks   []mark
-	start   *core.Record // the one that was appended last
-	heldAt  time.Time    // when the lease was last ours
-	claimAt time.Time    // when the claim was last said
+	heldAt  time.Time // when the lease was last ours
+	claimAt time.Time // when the claim was last said
 	standAt time.Time
 	warned  string // the error that was logged last
 }

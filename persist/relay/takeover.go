@@ -10,9 +10,9 @@ import (
 
 // takeOver makes us the holder of the shard and lets placements in again. Each
 // step answers an interleaving that would lose or fork otherwise; a step that
-// fails is tried again from the first one, under the same epoch until arming was
-// tried, because what was given out under an epoch that the outbox then lost must
-// never be given out again.
+// fails is tried again from the first one, and under a new epoch from the fence
+// on: what was appended or armed under the old one may still come about, and the
+// outbox may have lost it meanwhile. The new claim makes an end of it.
 //
 // The steps are those of ARCHITECTURE.md, "A take-over".
 func (sh *shard) takeOver(ctx context.Context, stand *core.Stand) error {
@@ -25,6 +25,7 @@ func (sh *shard) takeOver(ctx context.Context, stand *core.Stand) error {
 	if err := o.Outbox.Fence(ctx, sh.id, sh.epoch); err != nil {
 		return err
 	}
+	sh.tried = true
 	if err := sh.begin(ctx); err != nil {
 		return err
 	}
@@ -35,7 +36,7 @@ func (sh *shard) takeOver(ctx context.Context, stand *core.Stand) error {
 	if err := sh.rebuild(ctx, last); err != nil {
 		return err
 	}
-	sh.tried, sh.carried, sh.marks = true, last, nil
+	sh.carried, sh.marks = last, nil
 	if err := o.Outbox.Arm(ctx, sh.id, core.Holder{Epoch: sh.epoch, Relay: o.ID}, core.EpochSeq(sh.epoch), last); err != nil {
 		return err // the next stand tells whether it was done
 	}
@@ -98,14 +99,11 @@ func (sh *shard) begin(ctx context.Context) error {
 	if begun {
 		return nil
 	}
-	// The same one as before where an append had no answer: it may land as well.
-	if r := sh.start; r == nil || r.Epoch != sh.epoch || r.Canvas != canvas {
-		sh.start = &core.Record{Kind: core.KindStart, Canvas: canvas, Epoch: sh.epoch, Relay: o.ID, Shard: sh.id, TimeMS: o.NowMS(), Config: &config}
-		if o.Create.Start != nil && canvas == o.Create.Canvas && o.Create.Start.Geometry().Has(sh.id) {
-			sh.start.Pixels = o.Create.Start.AppendPacked(nil, sh.id)
-		}
+	r := &core.Record{Kind: core.KindStart, Canvas: canvas, Epoch: sh.epoch, Relay: o.ID, Shard: sh.id, TimeMS: o.NowMS(), Config: &config}
+	if o.Create.Start != nil && canvas == o.Create.Canvas && o.Create.Start.Geometry().Has(sh.id) {
+		r.Pixels = o.Create.Start.AppendPacked(nil, sh.id)
 	}
-	if err := o.Topic.Append(ctx, []*core.Record{sh.start}); err != nil {
+	if err := o.Topic.Append(ctx, []*core.Record{r}); err != nil {
 		return err
 	}
 	return sh.await(ctx, func(f *core.Fold) bool { return f.Begun>>sh.id&1 == 1 })
