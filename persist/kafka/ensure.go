@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -19,17 +20,18 @@ const messageBytesMax = 1 << 20
 // stands on other terms than it should is left as it is and warned of.
 func (t *Topic) Ensure(ctx context.Context) error {
 	adm := kadm.NewClient(t.cl)
-	for {
-		err := t.create(ctx, adm)
-		if errors.Is(err, kerr.TopicAlreadyExists) {
-			return t.adopt(ctx, adm)
+	err := t.create(ctx, adm)
+	if errors.Is(err, kerr.TopicAlreadyExists) {
+		if err := t.check(ctx, adm); err != nil {
+			return unavailable(err)
 		}
-		if err == nil {
-			t.o.Logger.Info("the topic was made", "topic", t.o.Topic, "partitions", t.o.Partitions)
-			return t.atLeast(ctx, t.o.Partitions)
-		}
+		return t.atLeast(ctx, t.o.Partitions)
+	}
+	if err != nil {
 		return unavailable(err)
 	}
+	t.o.Logger.Info("the topic was made", "topic", t.o.Topic, "partitions", t.o.Partitions)
+	return t.settle(ctx, t.o.Partitions)
 }
 
 // create makes the topic. Kafka refuses all settings where it does not know one,
@@ -85,29 +87,28 @@ func (t *Topic) replicas(ctx context.Context, adm *kadm.Client) (replicas, inSyn
 	return replicas, inSync, nil
 }
 
-// adopt checks a topic that was there before.
-func (t *Topic) adopt(ctx context.Context, adm *kadm.Client) error {
+// check warns of a topic that was there before.
+func (t *Topic) check(ctx context.Context, adm *kadm.Client) error {
 	details, err := adm.ListTopics(ctx, t.o.Topic)
 	if err == nil {
 		err = details.Error()
 	}
 	if err != nil {
-		return unavailable(err)
+		return err
 	}
 	want, _, err := t.replicas(ctx, adm)
 	if err != nil {
-		return unavailable(err)
+		return err
 	}
-	log := t.o.Logger.With("topic", t.o.Topic)
 	for _, p := range details[t.o.Topic].Partitions.Sorted() {
 		if len(p.Replicas) < want {
-			log.Warn("the topic has fewer replicas than there should be: a broker that dies takes acknowledged pixels with it",
-				"partition", p.Partition, "replicas", len(p.Replicas), "want", want)
+			t.o.Logger.Warn("the topic has fewer replicas than there should be: a broker that dies takes acknowledged pixels with it",
+				"topic", t.o.Topic, "partition", p.Partition, "replicas", len(p.Replicas), "want", want)
 			break
 		}
 	}
 	t.checkSettings(ctx, adm)
-	return t.atLeast(ctx, t.o.Partitions)
+	return nil
 }
 
 // checkSettings warns of settings under which records vanish too early.
@@ -148,20 +149,40 @@ func (t *Topic) atLeast(ctx context.Context, n int) error {
 	if err != nil {
 		return unavailable(err)
 	}
-	if have := len(l.leaders); have < n {
-		responses, err := kadm.NewClient(t.cl).UpdatePartitions(ctx, n, t.o.Topic)
-		if err == nil {
-			err = responses.Error()
-		}
-		// Somebody else may have been faster.
-		if err != nil && !errors.Is(err, kerr.InvalidPartitions) {
-			return unavailable(err)
-		}
-		t.o.Logger.Info("partitions were added", "topic", t.o.Topic, "from", have, "to", n)
+	have := len(l.leaders)
+	if have >= n {
+		t.counts.partitions.Store(int32(have))
+		return nil
 	}
+	responses, err := kadm.NewClient(t.cl).UpdatePartitions(ctx, n, t.o.Topic)
+	if err == nil {
+		err = responses.Error()
+	}
+	// Somebody else may have been faster.
+	if err != nil && !errors.Is(err, kerr.InvalidPartitions) {
+		return unavailable(err)
+	}
+	t.o.Logger.Info("partitions were added", "topic", t.o.Topic, "from", have, "to", n)
+	return t.settle(ctx, n)
+}
+
+// settle waits until the brokers tell of n partitions that can be written.
+func (t *Topic) settle(ctx context.Context, n int) error {
+	err := t.source.again(ctx, func(ctx context.Context) error {
+		l, err := t.source.refresh(ctx)
+		switch {
+		case err != nil:
+			return err
+		case len(l.leaders) < n:
+			return kerr.UnknownTopicOrPartition
+		case slices.Min(l.leaders) < 0:
+			return kerr.LeaderNotAvailable
+		}
+		t.counts.partitions.Store(int32(len(l.leaders)))
+		return nil
+	})
 	t.cl.ForceMetadataRefresh()
-	t.counts.partitions.Store(int32(max(n, len(l.leaders))))
-	return nil
+	return unavailable(err)
 }
 
 // reach makes the partition of a shard that the canvas has grown into. It does

@@ -28,10 +28,16 @@ type source struct {
 
 	mu     sync.Mutex // protects following
 	layout *layout    // nil while unknown
+	since  time.Time  // of the first failure in a row, zero after a success
+	warned bool
 }
 
-// askTime is how long one request may take.
-const askTime = 10 * time.Second
+const (
+	// askTime is how long one request may take.
+	askTime = 10 * time.Second
+	// warnAfter is for how long failures are what one expects of brokers.
+	warnAfter = 3 * time.Second
+)
 
 var decompress = kgo.DefaultDecompressor()
 
@@ -85,30 +91,42 @@ func (s *source) leader(ctx context.Context, p core.ShardID) (*kgo.Broker, *layo
 	return s.cl.Broker(int(l.leaders[p])), l, nil
 }
 
-// forget lets the next request ask for the layout again.
-func (s *source) forget() {
+// note takes down a success or a failure. After a failure the layout is asked for again.
+func (s *source) note(failure error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if failure == nil {
+		if s.warned {
+			s.t.o.Logger.Info("Kafka answers again", "topic", s.t.o.Topic)
+		}
+		s.since, s.warned = time.Time{}, false
+		return
+	}
 	s.layout = nil
+	switch now := time.Now(); {
+	case s.since.IsZero():
+		s.since = now
+	case !s.warned && now.Sub(s.since) > warnAfter:
+		s.warned = true
+		s.t.o.Logger.Warn("Kafka does not answer; it is asked until it does", "topic", s.t.o.Topic, "err", failure)
+	}
 }
 
 // again calls fn until it returns nil or an error that time does not heal.
-func (s *source) again(ctx context.Context, what string, fn func(context.Context) error) error {
+func (s *source) again(ctx context.Context, fn func(context.Context) error) error {
 	for failures := 0; ; failures++ {
 		one, cancel := context.WithTimeout(ctx, askTime)
 		err := fn(one)
 		cancel()
 		switch {
 		case err == nil || !heals(err):
+			s.note(nil)
 			return err
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		}
 		s.t.counts.restarts.Add(1)
-		if failures == 1 {
-			s.t.o.Logger.Warn("Kafka does not answer yet", "topic", s.t.o.Topic, "what", what, "err", err)
-		}
-		s.forget()
+		s.note(err)
 		if err := pause(ctx, backoff(failures)); err != nil {
 			return err
 		}
@@ -175,7 +193,7 @@ type sourcePartition struct {
 }
 
 func (p sourcePartition) bounds(ctx context.Context) (begin, end int64, err error) {
-	err = p.again(ctx, "bounds", func(ctx context.Context) error {
+	err = p.again(ctx, func(ctx context.Context) error {
 		if begin, err = p.list(ctx, -2); err != nil {
 			return err
 		}
@@ -211,7 +229,7 @@ func (p sourcePartition) list(ctx context.Context, timestamp int64) (int64, erro
 }
 
 func (p sourcePartition) read(ctx context.Context, offset int64, bytesMax int32) (es []entry, next int64, err error) {
-	err = p.again(ctx, "read", func(ctx context.Context) error {
+	err = p.again(ctx, func(ctx context.Context) error {
 		fetched, err := p.fetch(ctx, offset, bytesMax)
 		if err != nil {
 			return err

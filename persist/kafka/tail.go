@@ -136,7 +136,7 @@ func (l *tail) look(ctx context.Context) error {
 	have := uint64(0)
 	for {
 		var at *layout
-		err := l.source.again(ctx, "metadata", func(ctx context.Context) (err error) {
+		err := l.source.again(ctx, func(ctx context.Context) (err error) {
 			at, err = l.source.refresh(ctx)
 			return err
 		})
@@ -287,7 +287,7 @@ func (l *tail) fetchError(p kgo.FetchTopicPartition) error {
 func (t *Topic) Heads(ctx context.Context) (core.Heads, error) {
 	var heads core.Heads
 	var at *layout
-	err := t.source.again(ctx, "metadata", func(ctx context.Context) (err error) {
+	err := t.source.again(ctx, func(ctx context.Context) (err error) {
 		at, err = t.source.refresh(ctx)
 		return err
 	})
