@@ -1,8 +1,8 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -20,47 +20,50 @@ func blank(t *testing.T, seq uint64) *client.Canvas {
 	f := wire.CanvasFile{Canvas: 7, Width: 4, Height: 2, Bits: 4, Shards: []wire.CanvasShard{{Seq: seq, Packed: make([]byte, 4)}}}
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(f.AppendTo(nil)) }))
 	defer web.Close()
-	s, err := client.NewServer("ws" + strings.TrimPrefix(web.URL, "http") + "/ws")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := s.Canvas(t.Context())
+	c, err := serverAt(t, web).Canvas(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-func TestBalanceFindsWhatIsLostAndWhatIsThereTwice(t *testing.T) {
-	for _, tt := range []struct {
-		name             string
-		seqs             []uint64 // acknowledged, 0: refused
-		end, others      uint64
-		lost, duplicated int64
-	}{
-		{"all is well", []uint64{11, 12, 13}, 13, 0, 0, 0},
-		{"a refusal takes no place", []uint64{11, 0, 12}, 12, 0, 0, 0},
-		{"an acknowledgement beyond the end is lost", []uint64{11, 12, 13}, 12, 0, 1, 0},
-		{"an acknowledgement from before the start is lost, and its place is somebody's", []uint64{10, 11}, 12, 0, 1, 1},
-		{"a place that two were given has lost one of them", []uint64{11, 11}, 11, 0, 1, 0},
-		{"a place that nobody was given is one too many", []uint64{11, 13}, 13, 0, 0, 1},
-		{"a change of configuration takes a place", []uint64{11, 13}, 13, 1, 0, 0},
-		{"a wiped log has lost everything", []uint64{11, 12}, 2, 0, 2, 0},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			a := newAccount(4, make([]trace.Event, len(tt.seqs)), blank(t, 10))
-			for i, seq := range tt.seqs {
-				if seq == 0 {
-					a.refused(int32(i), wire.Refusal{Code: 13})
-				} else {
-					a.placed(int32(i), wire.Placed{Seq: seq})
-				}
-			}
-			b := a.balance([wire.ShardsMax]uint64{tt.end}, tt.others)
-			if b.lost != tt.lost || b.duplicated != tt.duplicated || (len(b.faults) > 0) != (tt.lost+tt.duplicated > 0) {
-				t.Errorf("%+v, want %d lost and %d duplicated", b, tt.lost, tt.duplicated)
-			}
-		})
+func TestAnswersAreCountedByName(t *testing.T) {
+	a := newAccount(4, make([]trace.Event, 3), blank(t, 0))
+	a.placed(0, wire.Placed{Seq: 1})
+	a.retried(1, wire.Refusal{Code: 13})
+	a.retried(1, wire.Refusal{Code: 17})
+	a.refused(1, wire.Refusal{Code: 13})
+	got := a.answers()
+	if want := map[string]int64{"placed": 1, "unavailable": 2, "draining": 1}; !maps.Equal(got, want) || a.again.Load() != 2 {
+		t.Errorf("%v, %d sent again, want %v", got, a.again.Load(), want)
+	}
+	if text := counts(got); text != "1 draining, 1 placed, 2 unavailable" {
+		t.Errorf("as text: %q", text)
+	}
+}
+
+// The seqs of a shard jump between the second and the third event.
+func TestJourneysFollowEachPlacementToEachWatcher(t *testing.T) {
+	a := newAccount(4, make([]trace.Event, 4), blank(t, 10))
+	began := time.Unix(1000, 0)
+	after := func(ms int) time.Time { return began.Add(time.Duration(ms) * time.Millisecond) }
+	meant := []time.Time{after(0), after(10), after(20), after(30)}
+	for i, seq := range []uint64{12, 11, 5 + jumpMin} {
+		a.placed(int32(i), wire.Placed{Seq: seq})
+	}
+	a.refused(3, wire.Refusal{Code: 13})
+	logs := make([]seenLog, 2)
+	logs[0].add(client.Seen{To: 12, At: after(50)})
+	logs[0].add(client.Seen{To: 11, At: after(60)}) // fetched anew, older
+	logs[0].add(client.Seen{To: 6 + jumpMin, At: after(70)})
+	logs[1].add(client.Seen{To: 11, At: after(11)})
+	j := a.journeys(meant, logs, [wire.ShardsMax]uint64{11})
+	// Event 0 after 50 ms, 1 after 40 and 1 ms, 2 after 50 ms.
+	if n := j.histogram.TotalCount(); n != 4 || j.seen != 1 {
+		t.Errorf("%d journeys, %d seen by all, want 4 and 1", n, j.seen)
+	}
+	if low, high := j.histogram.Min(), j.histogram.Max(); low != 1000 || high < 50_000 || high > 50_100 {
+		t.Errorf("from %d to %d µs", low, high)
 	}
 }
 
@@ -79,69 +82,6 @@ func TestFoldIsTheStartAndWhatWasAccepted(t *testing.T) {
 	}
 	if d := fold.Differs(a.start); d == "" {
 		t.Error("the fold changed the start canvas, or Differs does not look")
-	}
-}
-
-func TestHistoryIsComparedRequestByRequest(t *testing.T) {
-	want := wanted{events: []wantedEvent{{9, 2}, {5, 1}}}
-	past := func(seqColor ...uint64) (all []client.PastEvent) {
-		for i := 0; i < len(seqColor); i += 2 {
-			all = append(all, client.PastEvent{Seq: seqColor[i], Color: uint8(seqColor[i+1])})
-		}
-		return all
-	}
-	for _, tt := range []struct {
-		name        string
-		got         []client.PastEvent
-		lost, extra int64
-	}{
-		{"the same", past(9, 2, 5, 1), 0, 0},
-		{"one is missing", past(9, 2), 1, 0},
-		{"one is too many", past(9, 2, 7, 2, 5, 1), 0, 1},
-		{"one is there twice", past(9, 2, 9, 2, 5, 1), 0, 1},
-		{"one has another colour", past(9, 3, 5, 1), 1, 1},
-		{"nothing is there", nil, 2, 0},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			if lost, extra := want.compare(tt.got); lost != tt.lost || extra != tt.extra {
-				t.Errorf("compare = %d, %d, want %d, %d", lost, extra, tt.lost, tt.extra)
-			}
-		})
-	}
-}
-
-func TestHistoryIsAskedAgainWhileItLags(t *testing.T) {
-	asked := 0
-	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked++
-		body := `{"items":[],"next":null}`
-		switch {
-		case asked == 2:
-			w.WriteHeader(http.StatusServiceUnavailable)
-		case asked > 2 && r.URL.Query().Get("before") == "":
-			body = `{"items":[{"seq":9,"color":2,"user":{"id":"1"}}],"next":9}`
-		case asked > 2:
-			body = `{"items":[{"seq":5,"color":1,"user":null},{"seq":3,"color":1}],"next":3}`
-		}
-		_, _ = w.Write([]byte(body))
-	}))
-	defer web.Close()
-	s, err := client.NewServer("ws" + strings.TrimPrefix(web.URL, "http"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	picked := []wanted{{events: []wantedEvent{{9, 2}, {5, 1}}}}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	r, err := checkHistory(ctx, []*client.Server{s}, blank(t, 4), picked)
-	if err != nil || r.lost+r.extra != 0 || r.pixels != 1 || r.events != 2 || asked != 4 {
-		t.Errorf("%+v, %v after %d questions", r, err, asked)
-	}
-	gone, stop := context.WithCancel(t.Context())
-	stop()
-	picked[0].events = append(picked[0].events, wantedEvent{4000, 1})
-	if r, _ := checkHistory(gone, []*client.Server{s}, blank(t, 4), picked); r.lost != 1 || len(r.faults) != 1 {
-		t.Errorf("an event that never comes: %+v", r)
 	}
 }
 
@@ -180,7 +120,7 @@ func TestReportHasItsNames(t *testing.T) {
 	if err := json.Unmarshal([]byte(b.String()), &got); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range strings.Fields("sent accepted rejected seen lost duplicated p50_ms p99_ms watchers_equal rest_equal fold_equal faults") {
+	for _, name := range strings.Fields("sent accepted rejected seen lost duplicated p50_ms p99_ms watchers_equal rest_equal fold_equal faults retried answers jumps edges reconnects resyncs resyncs_max_per_watcher") {
 		if _, ok := got[name]; !ok {
 			t.Errorf("no %s in %s", name, b.String())
 		}

@@ -175,7 +175,7 @@ func (r *replay) count(report *Report, rests []*client.Canvas) {
 	report.Lost, report.Duplicated, report.Jumps = b.lost, b.duplicated, b.jumps
 	report.Faults = append(report.Faults, b.faults...)
 	if b.jumps > 0 && r.o.History >= 0 {
-		report.note("seqs jumped %d times as shards were taken over; duplicates around a jump are found by history only, of all pixels with --history -1", b.jumps)
+		report.note("seqs jumped %d times as shards were taken over; duplicates around a jump are found by history only, of all pixels with --history=-1", b.jumps)
 	}
 }
 

@@ -16,7 +16,7 @@ type ReplayOptions struct {
 	Speed     float64       `help:"how much faster than it happened" default:"1"`
 	Watchers  int           `help:"clients that watch the whole canvas; each fourth without the range coder" default:"10"`
 	Painters  int           `help:"clients that paint; 0 is enough for the server's message rate" default:"0"`
-	History   int           `help:"painted pixels whose history is compared request by request; -1 is all" default:"2000"`
+	History   int           `help:"painted pixels whose history is compared request by request; --history=-1 is all" default:"2000"`
 	Reconnect bool          `help:"go on when a server dies: reconnect, to the next one if there are several, resume, and send again; also what was refused as unavailable or draining"`
 	Patience  time.Duration `help:"how long everything may take to arrive after the last placement, history too, and how long one placement may be refused for now" default:"60s"`
 	P99Max    time.Duration `name:"p99-max" help:"exit 1 when the 99th percentile from place to seen is above it; 0 for no bound" default:"0s"`

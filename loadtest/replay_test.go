@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -216,6 +217,132 @@ func TestReplayGoesOnWhenTheServerIsKilled(t *testing.T) {
 	}
 	if got.r.CanvasFetches != 0 {
 		t.Errorf("%d canvas fetches to resume", got.r.CanvasFetches)
+	}
+}
+
+// A line is one address that leads to an edge, and can be cut.
+type line struct {
+	t      *testing.T
+	to     string // host:port
+	listen string
+
+	mu    sync.Mutex // Protects following.
+	l     net.Listener
+	conns []net.Conn
+}
+
+func newLine(t *testing.T, to string) *line {
+	t.Helper()
+	l := &line{t: t, to: to, listen: "127.0.0.1:0"}
+	l.open()
+	t.Cleanup(l.cut)
+	return l
+}
+
+func (l *line) url() string { return "ws://" + l.listen + "/ws" }
+
+// open listens, at the same address as before.
+func (l *line) open() {
+	listener, err := net.Listen("tcp", l.listen)
+	if err != nil {
+		l.t.Error(err)
+		return
+	}
+	l.mu.Lock()
+	l.l, l.listen = listener, listener.Addr().String()
+	l.mu.Unlock()
+	go func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go l.carry(listener, c)
+		}
+	}()
+}
+
+func (l *line) carry(listener net.Listener, c net.Conn) {
+	far, err := net.Dial("tcp", l.to)
+	l.mu.Lock()
+	if err != nil || l.l != listener { // it was cut meanwhile
+		l.mu.Unlock()
+		_ = c.Close()
+		return
+	}
+	l.conns = append(l.conns, c, far)
+	l.mu.Unlock()
+	go func() { _, _ = io.Copy(far, c); _ = far.Close() }()
+	_, _ = io.Copy(c, far)
+	_ = c.Close()
+}
+
+// cut ends every connection and takes no more.
+func (l *line) cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.l != nil {
+		_ = l.l.Close()
+	}
+	for _, c := range l.conns {
+		_ = c.Close()
+	}
+	l.l, l.conns = nil, nil
+}
+
+// Of three addresses two die in the middle of the replay: everybody goes on at
+// the third. One stays away until nobody can paint any more.
+func TestReplaySpreadsOverSeveralAddresses(t *testing.T) {
+	path := writeTrace(t, 16, 6000, 4)
+	e := startEdge(t, "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--cooldown", "0", "--tick", "100ms", "--start-canvas", path)
+	lines := []*line{newLine(t, e.listen), newLine(t, e.listen), newLine(t, e.listen)}
+	disturbed := make(chan struct{})
+	go func() {
+		defer close(disturbed)
+		follow(t, e, 1000)
+		lines[0].cut()
+		lines[2].cut()
+		follow(t, e, 4500)
+		lines[2].open()
+		follow(t, e, 6000)
+		lines[0].open()
+	}()
+	r, err := run(t.Context(), "--url", lines[0].url()+","+lines[1].url(), "--url", lines[2].url(),
+		"--trace", path, "--watchers", "9", "--history=-1", "--reconnect")
+	<-disturbed
+	wantWell(t, r, err, 6000)
+	if r.Edges != 3 || r.Reconnects < 6 || r.CanvasFetches != 0 || r.Resyncs != 0 || r.Answers["placed"] != 6000 || r.Jumps != 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestReplayWantsEveryEdgesCanvas(t *testing.T) {
+	path := writeTrace(t, 16, 600, 2)
+	e := startEdge(t, "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--cooldown", "0", "--tick", "100ms", "--start-canvas", path)
+	gone := newLine(t, e.listen)
+	disturbed := make(chan struct{})
+	go func() {
+		defer close(disturbed)
+		follow(t, e, 100)
+		gone.cut()
+	}()
+	r, err := run(t.Context(), "--url", e.url(), "--url", gone.url(), "--trace", path, "--watchers", "2", "--reconnect", "--patience", "3s")
+	<-disturbed
+	if !errors.Is(err, errDiffers) || r.RestEqual || !r.WatchersEqual || !r.FoldEqual || r.Accepted != 600 || r.Lost+r.Duplicated != 0 {
+		t.Errorf("%v: %+v", err, r)
+	}
+	if all := strings.Join(r.Faults, "; "); !strings.Contains(all, gone.url()+" did not tell its canvas") {
+		t.Errorf("faults: %s", all)
+	}
+}
+
+func TestReplayRefusesEdgesOfTwoCanvases(t *testing.T) {
+	path := writeTrace(t, 16, 10, 1)
+	args := []string{"--listen", "127.0.0.1:0", "--cooldown", "0", "--size", "600x530", "--data"}
+	one, two := startEdge(t, append(args, t.TempDir())...), startEdge(t, append(args, t.TempDir())...)
+	_, err := run(t.Context(), "--url", one.url(), "--url", two.url(), "--trace", path)
+	if err == nil || !strings.Contains(err.Error(), "not edges of one cluster") {
+		t.Errorf("%v", err)
 	}
 }
 

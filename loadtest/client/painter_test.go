@@ -169,3 +169,139 @@ func TestPainterEndsWithItsContext(t *testing.T) {
 		t.Errorf("Run = %v", err)
 	}
 }
+
+// A painter whose server is gone goes on at the next one, as the same client.
+func TestPainterGoesToTheNextServer(t *testing.T) {
+	a, b := newRig(t), newRig(t)
+	h := &heard{}
+	p := NewPainter(h.options(true, 3, a.server, b.server))
+	ended := make(chan error, 1)
+	for i := range int32(3) {
+		if err := p.Paint(t.Context(), Job{ID: i, X: uint16(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Finish()
+	go func() { ended <- p.Run(t.Context()) }()
+	peer, first := a.accept()
+	for range 3 {
+		peer.hearPlace()
+	}
+	peer.say(wire.Placed{Number: 2, Seq: 11})
+	peer.say(wire.Refusal{Number: 1, Code: codeDraining, RetryAfterMS: 1})
+	peer, again := b.accept()
+	if again.Instance != first.Instance || again.Token != first.Token {
+		t.Errorf("hello %+v, then %+v", first, again)
+	}
+	for _, want := range []uint32{1, 3} {
+		if m := peer.hearPlace(); m.Number != want {
+			t.Errorf("number %d, want %d", m.Number, want)
+		}
+	}
+	peer.say(wire.Placed{Number: 1, Seq: 12})
+	peer.cut()
+	peer, _ = a.accept() // round and round
+	if m := peer.hearPlace(); m.Number != 3 {
+		t.Errorf("number %d, want 3", m.Number)
+	}
+	peer.say(wire.Placed{Number: 3, Seq: 13})
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(h.placed, []int32{1, 0, 2}) || !slices.Equal(h.retried, []int32{0}) || len(h.refused) > 0 || p.Reconnects.Load() != 2 {
+		t.Errorf("%+v after %d reconnects", h, p.Reconnects.Load())
+	}
+}
+
+// What was refused for now keeps its number, and what comes after it on the same
+// pixel waits; other pixels do not.
+func TestPainterSendsAgainWhatWasRefusedForNow(t *testing.T) {
+	r := newRig(t)
+	h := &heard{}
+	p := NewPainter(h.options(true, 3, r.server))
+	for i, x := range []uint16{7, 8, 7} {
+		if err := p.Paint(t.Context(), Job{ID: int32(i), X: x}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Finish()
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(t.Context()) }()
+	peer, _ := r.accept()
+	hear := func(number uint32, x uint16) {
+		t.Helper()
+		if m := peer.hearPlace(); m.Number != number || m.X != x {
+			t.Errorf("%+v, want number %d at %d", m, number, x)
+		}
+	}
+	hear(1, 7)
+	hear(2, 8)
+	peer.say(wire.Placed{Number: 2, Seq: 11})
+	for range 3 {
+		peer.say(wire.Refusal{Number: 1, Code: codeUnavailable, RetryAfterMS: 1})
+		hear(1, 7)
+	}
+	peer.say(wire.Placed{Number: 1, Seq: 12})
+	hear(3, 7)
+	peer.say(wire.Refusal{Number: 3, Code: codeUnavailable}) // waiting does not help
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(h.placed, []int32{1, 0}) || !slices.Equal(h.retried, []int32{0, 0, 0}) || !slices.Equal(h.refused, []int32{2}) || p.Reconnects.Load() != 0 {
+		t.Errorf("%+v after %d reconnects", h, p.Reconnects.Load())
+	}
+}
+
+func TestARefusalForNowIsFinal(t *testing.T) {
+	for _, tt := range []struct {
+		name      string // reads on from "a refusal for now is final"
+		reconnect bool
+		code      uint8
+	}{
+		{"for a painter that does not come back", false, codeUnavailable},
+		{"also of one who goes away", false, codeDraining},
+		{"when patience is at its end", true, codeUnavailable},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t)
+			h := &heard{}
+			o := h.options(tt.reconnect, 1, r.server)
+			o.Patience = 1 // a moment
+			p := NewPainter(o)
+			if err := p.Paint(t.Context(), Job{ID: 4}); err != nil {
+				t.Fatal(err)
+			}
+			p.Finish()
+			ended := make(chan error, 1)
+			go func() { ended <- p.Run(t.Context()) }()
+			peer, _ := r.accept()
+			peer.hearPlace()
+			peer.say(wire.Refusal{Number: 1, Code: tt.code, RetryAfterMS: 1})
+			if tt.reconnect {
+				peer.hearPlace()
+				peer.say(wire.Refusal{Number: 1, Code: tt.code, RetryAfterMS: 1})
+			}
+			if err := <-ended; err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(h.refused, []int32{4}) || len(h.placed) > 0 || (len(h.retried) > 0) != tt.reconnect {
+				t.Errorf("%+v", h)
+			}
+		})
+	}
+}
+
+func TestPainterNeverPaintsOnAnotherCanvas(t *testing.T) {
+	a, b := newRig(t), newRig(t)
+	b.canvas = rigCanvas + 1
+	h := &heard{}
+	p := NewPainter(h.options(true, 1, a.server, b.server))
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(t.Context()) }()
+	peer, _ := a.accept()
+	peer.cut()
+	b.accept()
+	if err := <-ended; !errors.Is(err, ErrOtherCanvas) {
+		t.Errorf("Run = %v", err)
+	}
+}

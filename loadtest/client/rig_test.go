@@ -29,6 +29,7 @@ type rig struct {
 	t      *testing.T
 	server *Server
 	peers  chan *peer
+	canvas uint64 // what init says
 
 	mu   sync.Mutex // Protects following.
 	file wire.CanvasFile
@@ -42,7 +43,7 @@ type peer struct {
 }
 
 func newRig(t *testing.T) *rig {
-	r := &rig{t: t, peers: make(chan *peer, 100)}
+	r := &rig{t: t, peers: make(chan *peer, 100), canvas: rigCanvas}
 	r.serve(wire.CanvasShard{Seq: 10, Packed: make([]byte, 8)})
 	mux := http.NewServeMux()
 	mux.HandleFunc("/ws", func(w http.ResponseWriter, req *http.Request) {
@@ -89,7 +90,7 @@ func (r *rig) accept() (*peer, wire.Hello) {
 			r.t.Fatal(err)
 		}
 		p.say(&wire.Init{
-			Version: 1, Canvas: rigCanvas, Heads: []wire.Head{{Shard: 0, Seq: 10}},
+			Version: 1, Canvas: r.canvas, Heads: []wire.Head{{Shard: 0, Seq: 10}},
 			Config: wire.Config{Version: 1, Width: 4, Height: 4, Bits: 4, Colors: []wire.Color{{Name: "a"}, {Name: "b"}}},
 		})
 		return p, h

@@ -165,3 +165,91 @@ func TestDecoderSharesOnlyWhatIsTheSame(t *testing.T) {
 		t.Error("a copy at another seq got the pixels of this one")
 	}
 }
+
+// A watcher whose server is gone resumes at the next one, and fetches from there
+// when it has to.
+func TestWatcherGoesToTheNextServer(t *testing.T) {
+	a, b := newRig(t), newRig(t)
+	w, p := startWatcher(t, a, b.server)
+	var px pixels
+	p.say(catchUp(10, 10))
+	p.say(px.batch(5, 3, 2))
+	w.reach(t, 12)
+	during := w.Canvas()
+	p.cut()
+	p, _ = b.accept()
+	wantWatch(t, p, true, 12, false)
+	p.say(catchUp(12, 12))
+	p.say(px.batch(6, 4, 1<<20)) // a take-over: the seq jumps, nothing else
+	w.reach(t, 12+1<<20)
+	px[9] = 9
+	b.serve(wire.CanvasShard{Seq: 2 << 20, Packed: px.packed()})
+	p.say(wire.Resync{Reason: wire.ResyncTooOld, Shards: []uint8{0}})
+	wantWatch(t, p, true, 2<<20, false)
+	p.say(catchUp(2<<20, 2<<20))
+	p.say(px.batch(1, 1, 1))
+	w.reach(t, 2<<20+1)
+	w.end(t, px)
+	if a.server.Fetches() != 1 || b.server.Fetches() != 1 || w.Reconnects.Load() != 1 || w.Resyncs.Load() != 1 {
+		t.Errorf("%d and %d fetches, %d reconnects, %d resyncs", a.server.Fetches(), b.server.Fetches(), w.Reconnects.Load(), w.Resyncs.Load())
+	}
+	if s := during.Shards[0]; s.Seq != 12 || s.View.At(5) != 3 || s.View.At(6) != 0 {
+		t.Errorf("the copy that was taken at seq 12 is at %d and has %x", s.Seq, s.View.Pix)
+	}
+}
+
+// A server whose canvas is ahead of its batches says resync until they meet.
+func TestWatcherAsksAgainUntilTheServerIsInStep(t *testing.T) {
+	r := newRig(t)
+	w, p := startWatcher(t, r)
+	for range 3 {
+		p.say(wire.Resync{Reason: wire.ResyncTooOld, Shards: []uint8{0}})
+		wantWatch(t, p, true, 10, false)
+	}
+	p.say(catchUp(10, 11))
+	w.reach(t, 11)
+	w.end(t, pixels{})
+	if w.Resyncs.Load() != 3 || w.repairs != 0 {
+		t.Errorf("%d resyncs, %d repairs are not forgotten", w.Resyncs.Load(), w.repairs)
+	}
+}
+
+// The copy may be taken while it changes.
+func TestACopyIsWholeAtAnyTime(t *testing.T) {
+	r := newRig(t)
+	w, p := startWatcher(t, r)
+	p.say(catchUp(10, 10))
+	taken := make(chan *Canvas)
+	go func() {
+		defer close(taken)
+		for w.Head(0) < 200 {
+			taken <- w.Canvas()
+		}
+	}()
+	var px pixels
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		for seq := uint64(11); seq <= 200; seq++ {
+			p.say(px.batch(uint32(seq%16), uint8(seq%16)^px[seq%16]^uint8(seq/16%2+1), 1))
+		}
+	}()
+	var last uint64
+	for c := range taken {
+		// Batch n is the nth change: a copy at seq n has been folded n - 10 times.
+		var want pixels
+		for seq := uint64(11); seq <= c.Shards[0].Seq; seq++ {
+			want[seq%16] ^= uint8(seq%16) ^ uint8(seq/16%2+1)
+		}
+		if string(c.Shards[0].View.Pix) != string(want.packed()) {
+			t.Fatalf("the copy at seq %d is %x, want %x", c.Shards[0].Seq, c.Shards[0].View.Pix, want.packed())
+		}
+		if c.Shards[0].Seq < last {
+			t.Fatalf("seq %d after %d", c.Shards[0].Seq, last)
+		}
+		last = c.Shards[0].Seq
+	}
+	<-said
+	w.reach(t, 200)
+	w.end(t, px)
+}
