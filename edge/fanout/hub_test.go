@@ -30,6 +30,7 @@ type rig struct {
 	t       *testing.T
 	hub     *Hub
 	nowMS   int64
+	passed  time.Duration
 	seqs    core.Heads
 	clients []*viewer
 	sent    []*gateway.Broadcast
@@ -41,13 +42,15 @@ func newRig(t *testing.T, width, height int, palette string, tweak func(*Options
 	p, _ := core.NamedPalette(palette)
 	r := &rig{t: t, nowMS: 1_795_000_000_000, config: core.Config{
 		Version: 1, Width: width, Height: height, Bits: core.BitsFor(len(p)), Blank: core.BlankOf(p), Palette: p, BurstMax: 1}}
+	began := time.Now()
 	opt := Options{
 		Base:      &core.Snapshot{Canvas: 1, Config: r.config},
+		Now:       func() time.Time { return began.Add(r.passed) },
 		TickEvery: time.Second, RingAge: 5 * time.Minute, RingBytes: 64 << 20, CheckEach: time.Minute,
 		NowMS: func() int64 { return r.nowMS }, Logger: slog.New(slog.DiscardHandler),
 		Room: func() bool { return true }, Say: func() []byte { return nil },
 		Broadcast: func(b *gateway.Broadcast) { r.sent = append(r.sent, b) },
-		Changed:   func(*core.Config) []byte { return nil }, Reset: func(uint64, uint8) {},
+		Changed:   func(*core.Config) []byte { return nil }, Reset: r.reset,
 	}
 	if tweak != nil {
 		tweak(&opt)
@@ -82,13 +85,26 @@ func (r *rig) place(rnd *rand.Rand, n int) {
 
 // tick ends a tick and hands what it sent to the clients that follow.
 func (r *rig) tick() {
-	r.nowMS += 1000
+	r.pass(time.Second)
 	r.sent = r.sent[:0]
 	r.hub.tick()
 	for _, b := range r.sent {
 		for _, v := range r.clients {
 			v.broadcast(b)
 		}
+	}
+}
+
+func (r *rig) pass(d time.Duration) {
+	r.nowMS += d.Milliseconds()
+	r.passed += d
+}
+
+// reset does what session.Reset does.
+func (r *rig) reset(shards uint64, reason uint8) {
+	for _, v := range r.clients {
+		v.lost |= v.follow & shards
+		v.follow &^= shards
 	}
 }
 
@@ -146,6 +162,12 @@ func (v *viewer) watch(keep, resume uint64) {
 		v.t.Fatal("no room for a join")
 	}
 	v.r.hub.serveJoins()
+}
+
+// fetchAnd loads the canvas and watches shards.
+func (v *viewer) fetchAnd(shards uint64) {
+	v.fetch()
+	v.watch(0, shards)
 }
 
 func (v *viewer) Deliver(d Delivery) {
@@ -476,7 +498,7 @@ func TestACanvasThatGrowsIsFetchedAnew(t *testing.T) {
 	if !grew {
 		t.Fatal("nobody was told that the canvas grew")
 	}
-	v.follow = 0 // as session.Reset does
+	v.follow = 0
 	v.watch(0b11, 0)
 	if v.lost != 0b11 {
 		t.Fatalf("a client goes on with a canvas that is too small; lost %b", v.lost)
