@@ -19,10 +19,10 @@ type MemoryOutbox struct {
 	shards  [core.ShardsMax]outboxShard
 	armed   [2][core.ShardsMax]armed // by server: in its process, on no disk and no replica
 	server  int
-	risen   [core.ShardsMax]bool // armed by what a server remembered of an earlier time
-	doubt   []core.PastEvent     // acknowledged by a server that had risen
-	undo    []undo               // every write of the shards, to be taken back
-	changed chan struct{}        // closed and replaced when a stream grows
+	fenced  [core.ShardsMax]uint32 // the highest fence that ever was
+	doubt   []core.PastEvent       // acknowledged after a server had lost that fence
+	undo    []undo                 // every write of the shards, to be taken back
+	changed chan struct{}          // closed and replaced when a stream grows
 	leases  map[leaseKey]lease
 }
 
@@ -38,6 +38,7 @@ type outboxShard struct {
 	canvas  uint64
 	config  *core.Config // replaced, never changed
 	pixels  []byte       // as core.Board.Pixels
+	start   *core.Record // of a shard that was built before it had any seq, until it is armed
 	epoch   uint32
 	relay   uint64
 	seq     uint64
@@ -102,8 +103,14 @@ func (m *MemoryOutbox) stand(s core.ShardID) core.Stand {
 	if sh.config != nil {
 		st.Version = sh.config.Version
 	}
-	if n := len(sh.stream); n > 0 {
-		st.Bottom, st.Top = sh.stream[0].Last(), sh.stream[n-1].Last()
+	for _, r := range sh.stream {
+		if r.Kind == core.KindStart {
+			continue
+		}
+		if st.Bottom == 0 {
+			st.Bottom = r.Last()
+		}
+		st.Top = r.Last()
 	}
 	return st
 }
@@ -122,7 +129,8 @@ func (o *OutboxPort) Fence(ctx context.Context, s core.ShardID, epoch uint32) er
 		if epoch < sh.epoch {
 			return mismatch("shard %d: fence %d is below %d", s, epoch, sh.epoch)
 		}
-		m.armed[m.server][s], m.risen[s] = armed{}, false
+		m.armed[m.server][s] = armed{}
+		m.fenced[s] = max(m.fenced[s], epoch)
 		was := sh.epoch
 		sh.epoch = epoch
 		m.wrote(s, nil, func() { sh.epoch = was })
@@ -150,10 +158,13 @@ func (o *OutboxPort) Rebuild(ctx context.Context, s core.ShardID, epoch uint32, 
 		}
 		sh := &m.shards[s]
 		was := *sh
-		sh.canvas, sh.config, sh.pixels = b.Canvas, config, pixels
+		sh.canvas, sh.config, sh.pixels, sh.start = b.Canvas, config, pixels, nil
 		sh.timeMS = max(sh.timeMS, b.TimeMS)
+		if sh.seq == 0 && len(sh.stream) == 0 {
+			sh.start = startOf(s, &b)
+		}
 		m.wrote(s, nil, func() {
-			sh.canvas, sh.config, sh.pixels, sh.timeMS = was.canvas, was.config, was.pixels, was.timeMS
+			sh.canvas, sh.config, sh.pixels, sh.timeMS, sh.start = was.canvas, was.config, was.pixels, was.timeMS, was.start
 		})
 		return nil
 	})
@@ -172,18 +183,45 @@ func (o *OutboxPort) Arm(ctx context.Context, s core.ShardID, h core.Holder, min
 		if sh.canvas == 0 {
 			return mismatch("shard %d was never built", s)
 		}
-		relay, seq, timeMS, n := sh.relay, sh.seq, sh.timeMS, len(sh.stream)
+		relay, seq, timeMS, start, n := sh.relay, sh.seq, sh.timeMS, sh.start, len(sh.stream)
 		sh.relay, sh.seq, sh.timeMS = h.Relay, max(sh.seq, minSeq)+1, max(sh.timeMS, m.now())
 		m.armed[m.server][s] = armed{h.Epoch, sh.seq}
+		if start != nil && n == 0 && lastOld == 0 {
+			first := *start
+			first.Epoch, first.Relay, first.TimeMS = h.Epoch, h.Relay, sh.timeMS
+			sh.stream = append(sh.stream, &first)
+		}
+		sh.start = nil
 		sh.stream = append(sh.stream, &core.Record{
 			Kind: core.KindMarker, Canvas: sh.canvas, Epoch: h.Epoch, Relay: h.Relay, Shard: s, First: sh.seq, TimeMS: sh.timeMS, LastOld: lastOld,
 		})
 		m.wrote(s, nil, func() {
-			sh.relay, sh.seq, sh.timeMS, sh.stream = relay, seq, timeMS, sh.stream[:n:n]
+			sh.relay, sh.seq, sh.timeMS, sh.start, sh.stream = relay, seq, timeMS, start, sh.stream[:n:n]
 		})
 		m.wake()
 		return nil
 	})
+}
+
+// startOf returns the record that begins a shard with b, for who finds no log but
+// the stream. What it lacks, arming adds.
+func startOf(s core.ShardID, b *core.Base) *core.Record {
+	whole := outboxShard{config: b.Config, pixels: b.Pixels}
+	board, blank := core.NewBoard(b.Config.Geometry(), b.Config.Blank), true
+	w, h := board.Geometry().Area(s)
+	for y := range h {
+		for x := range w {
+			off := uint32(y*core.ShardSide + x)
+			c := whole.at(off)
+			blank = blank && c == b.Config.Blank
+			board.Set(s, off, c)
+		}
+	}
+	r := &core.Record{Kind: core.KindStart, Canvas: b.Canvas, Shard: s, Config: cloneConfig(b.Config)}
+	if !blank {
+		r.Pixels = board.AppendPacked(nil, s)
+	}
+	return r
 }
 
 // Configure implements core.Outbox.

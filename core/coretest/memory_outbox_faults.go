@@ -19,7 +19,6 @@ func (m *MemoryOutbox) Lose(writes int) []core.PastEvent {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.armed[m.server] = [core.ShardsMax]armed{}
-	m.risen = [core.ShardsMax]bool{}
 	return m.takeBack(writes)
 }
 
@@ -29,15 +28,12 @@ func (m *MemoryOutbox) Failover(writes int) []core.PastEvent {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.server = 1 - m.server
-	lost := m.takeBack(writes)
-	for s := range m.risen {
-		m.risen[s] = m.isArmed(core.ShardID(s))
-	}
-	return lost
+	return m.takeBack(writes)
 }
 
-// Doubtful returns what servers acknowledged that had become the master again and
-// were still armed from before: nobody else knew of them, and it may be lost.
+// Doubtful returns what was acknowledged after a server had lost a fence: by one
+// that was still armed from before, or was armed by a call of long ago. The log
+// may have gone on without it.
 func (m *MemoryOutbox) Doubtful() []core.PastEvent {
 	m.mu.Lock()
 	defer m.mu.Unlock()

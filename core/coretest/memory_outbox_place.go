@@ -90,7 +90,7 @@ func (m *MemoryOutbox) append(s core.ShardID, r *core.Record, seq uint64, timeMS
 	for i, e := range r.Events {
 		stored = append(stored, core.PastEvent{Shard: s, Seq: r.First + uint64(i), TimeMS: r.TimeMS, Event: e})
 	}
-	if m.risen[s] {
+	if sh.epoch < m.fenced[s] {
 		m.doubt = append(m.doubt, stored...)
 	}
 	m.wrote(s, stored, func() {
@@ -153,6 +153,14 @@ func (sh *outboxShard) lookUp(r core.Request, nowMS int64) Answer {
 		}
 	}
 	return Answer{}
+}
+
+// at is core.Board.At on the whole shard.
+func (sh *outboxShard) at(off uint32) uint8 {
+	if sh.config.Bits == 8 {
+		return sh.pixels[off]
+	}
+	return sh.pixels[off>>1] >> (^off & 1 << 2) & 0x0f
 }
 
 // set paints as core.Board.Set does, on the whole shard.

@@ -35,15 +35,14 @@ func (w *world) startActors() {
 // relay is one life of a relay. Its id is of this life alone, and so is the canvas
 // that it would make.
 func (w *world) relay(p *process) {
-	id := w.id()
 	start := core.NewBoard(w.config.Geometry(), 0)
 	for _, s := range start.Geometry().Shards() {
 		start.Set(s, 3, 7)
 	}
 	outbox, kept := w.plant.outbox(p, w.outbox.As(p.hook)), w.archive.As(p.hook)
 	r := relay.New(relay.Options{
-		ID: id, Outbox: outbox, Leases: w.plant.leases(p, w.outbox.As(p.hook)), Topic: w.plant.topic(p, twice{w.topic.As(p.hook), p}),
-		Create: relay.Create{Canvas: w.id(), Config: w.config, Start: start},
+		ID: p.id("relay"), Outbox: outbox, Leases: w.plant.leases(p, w.outbox.As(p.hook)), Topic: w.plant.topic(p, twice{w.topic.As(p.hook), p}),
+		Create: relay.Create{Canvas: p.id("canvas"), Config: w.config, Start: start},
 		NowMS:  nowMS, Snapshots: w.plant.snapshots(p, kept), Logger: p.logger(),
 		Safe: func(ctx context.Context) (core.Heads, error) {
 			s, err := kept.Latest(ctx)
@@ -68,7 +67,7 @@ func (w *world) relay(p *process) {
 func (w *world) archiver(p *process) {
 	topic := w.topic.As(p.hook)
 	a := archive.New(archive.Options{
-		Owner: w.id(), Archive: w.plant.archive(p, w.archive.As(p.hook)), Leases: w.outbox.As(p.hook), Logger: p.logger(),
+		Owner: p.id("owner"), Archive: w.plant.archive(p, w.archive.As(p.hook)), Leases: w.outbox.As(p.hook), Logger: p.logger(),
 		Tail: func(ctx context.Context, shards []core.ShardID, from core.Heads, fn func(*core.Record) error) error {
 			return w.plant.tail(p, topic).Tail(ctx, from, fn)
 		},
@@ -86,7 +85,7 @@ func (w *world) snapshots(p *process) {
 		snapshot.Publish(p.ctx, w.outbox.As(p.hook), w.config.Geometry().Shards, time.Second, p.logger())
 	})
 	s := snapshot.New(snapshot.Options{
-		Owner: w.id(), Log: w.plant.tail(p, w.topic.As(p.hook)), Snapshots: w.archive.As(p.hook), Leases: w.outbox.As(p.hook), NowMS: nowMS, Logger: p.logger(),
+		Owner: p.id("owner"), Log: w.plant.tail(p, w.topic.As(p.hook)), Snapshots: w.archive.As(p.hook), Leases: w.outbox.As(p.hook), NowMS: nowMS, Logger: p.logger(),
 		Every: time.Second, LeaseTTL: 3 * time.Second,
 	})
 	s.Run(p.ctx)

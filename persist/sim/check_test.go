@@ -24,6 +24,20 @@ func (w *world) settle() {
 	w.checkTopic()
 }
 
+// dump prints the topic and the streams.
+func (w *world) dump() {
+	for _, s := range w.config.Geometry().Shards() {
+		var f core.Follower
+		for i, r := range w.topic.Records(s) {
+			fmt.Printf("topic %d #%d kind %d epoch %d relay %x seq %x..%x old %x: verdict %d\n", s, i, r.Kind, r.Epoch, r.Relay, r.First, r.Last(), r.LastOld, f.Next(r))
+		}
+		_ = w.outbox.As(nil).Read(w.ctx, s, 0, 1000, func(r *core.Record) error {
+			fmt.Printf("outbox %d kind %d epoch %d relay %x seq %x..%x old %x\n", s, r.Kind, r.Epoch, r.Relay, r.First, r.Last(), r.LastOld)
+			return nil
+		})
+	}
+}
+
 // apart says who is not where the outbox is.
 func (w *world) apart() string {
 	topic, _ := w.topic.As(nil).Heads(w.ctx)
@@ -43,6 +57,11 @@ func (w *world) apart() string {
 		snap, err := w.archive.As(nil).Latest(w.ctx)
 		if err != nil || snap.Heads[s] != st.Seq {
 			return fmt.Sprintf("shard %d: no snapshot at %x yet", s, st.Seq)
+		}
+	}
+	for _, s := range w.config.Geometry().Shards() {
+		if a, b := w.outbox.Stand(0).Version, w.outbox.Stand(s).Version; a != b {
+			return fmt.Sprintf("shard %d has configuration %d, shard 0 has %d", s, b, a)
 		}
 	}
 	for i, e := range w.edges {

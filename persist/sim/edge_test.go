@@ -139,7 +139,7 @@ func (e *edge) report(p *process) {
 func (e *edge) place(p *process) {
 	r := rand.New(rand.NewPCG(e.w.seed, number(p.name)+p.life))
 	shards := e.w.config.Geometry().Shards()
-	page := core.Request{Instance: e.w.id()}
+	page := core.Request{Instance: p.id("page")}
 	s := &sender{w: e.w, p: p, outbox: e.w.plant.outbox(p, e.w.outbox.As(p.hook)).(placer)}
 	for wait(p.ctx, time.Duration(r.ExpFloat64()*float64(250*time.Millisecond))+1) && !e.w.isCalm() {
 		shard := shards[r.IntN(len(shards))]

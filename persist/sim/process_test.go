@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -54,6 +55,11 @@ func number(name string) uint64 {
 	return h
 }
 
+// id returns a number that names this life of this process alone, for what.
+func (p *process) id(what string) uint64 {
+	return number(fmt.Sprint(p.w.seed, p.name, p.life, what)) | 1
+}
+
 // dice returns the chances of one call, which depend on nothing but the seed and
 // on which call of its process it is.
 func (p *process) dice(c coretest.Call) *rand.Rand {
@@ -67,6 +73,19 @@ func (p *process) dice(c coretest.Call) *rand.Rand {
 
 // hook is what stands between the process and every port.
 func (p *process) hook(ctx context.Context, c coretest.Call, effect func() error) error {
+	if !*verbose {
+		return p.decide(ctx, c, effect)
+	}
+	err := p.decide(ctx, c, func() error {
+		err := effect()
+		p.logger().Info("effect", "port", c.Port, "method", c.Method, "of", c.Shard, "err", err)
+		return err
+	})
+	p.logger().Info("call", "port", c.Port, "method", c.Method, "of", c.Shard, "err", err)
+	return err
+}
+
+func (p *process) decide(ctx context.Context, c coretest.Call, effect func() error) error {
 	r := p.dice(c)
 	if err := p.travel(ctx, r); err != nil {
 		return err
@@ -145,7 +164,7 @@ func (p *process) fate(ctx context.Context, c coretest.Call, effect func() error
 		p.mu.Lock()
 		p.asleep = time.Now().Add(time.Duration(r.ExpFloat64() * float64(6*time.Second)))
 		p.mu.Unlock()
-		return p.hook(ctx, c, effect)
+		return p.decide(ctx, c, effect)
 	}
 	return effect()
 }

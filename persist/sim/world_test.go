@@ -39,7 +39,6 @@ type world struct {
 	mu       sync.Mutex // protects following
 	calm     bool       // no faults any more
 	away     map[string]time.Time
-	ids      uint64
 	lost     map[spot]bool       // undone by the outbox's server, acknowledged or not
 	acks     map[spot]core.Event // what an edge was told to be stored
 	said     []ack               // the same in order
@@ -126,6 +125,9 @@ func (w *world) storm() {
 	w.away = make(map[string]time.Time)
 	w.mu.Unlock()
 	w.settle()
+	if *verbose {
+		w.dump()
+	}
 	w.end()
 	w.work.Wait()
 	synctest.Wait()
@@ -204,14 +206,6 @@ func (w *world) wrong(format string, args ...any) {
 	if len(w.problems) < 12 {
 		w.problems = append(w.problems, fmt.Sprintf(format, args...))
 	}
-}
-
-// id returns an id that nobody had before.
-func (w *world) id() uint64 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.ids++
-	return w.seed<<20 | w.ids
 }
 
 // wait waits for d, or returns false when ctx ends.
