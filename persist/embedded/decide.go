@@ -19,7 +19,7 @@ func (q *sequencer) decide(jobs []*job) (stored int) {
 		q.staged[s] = q.staged[s][:0]
 	}
 	q.touched, q.undo = 0, q.undo[:0]
-	q.cooldowns.turn(now)
+	q.cooldowns.Turn(now)
 	swept := 0
 	for _, j := range jobs {
 		swept += len(j.ps)
@@ -41,10 +41,10 @@ func (q *sequencer) decideOne(p *core.Placement, out *core.Outcome, now int64) b
 	*out = core.Outcome{}
 	switch a, standing := q.requests.find(p.Request); {
 	case standing == answered && a.timeMS+core.ResendWindowMS > now:
-		*out = core.Outcome{Shard: a.shard(), Seq: a.seq(), TimeMS: a.timeMS, Repeated: true, Allowance: q.cooldowns.allowance(p.User, now)}
+		*out = core.Outcome{Shard: a.shard(), Seq: a.seq(), TimeMS: a.timeMS, Repeated: true, Allowance: q.cooldowns.Allowance(p.User, now)}
 		return false
 	case standing != unknown:
-		out.Allowance = q.cooldowns.allowance(p.User, now)
+		out.Allowance = q.cooldowns.Allowance(p.User, now)
 		out.Err = errExpired
 		return false
 	}
@@ -52,17 +52,17 @@ func (q *sequencer) decideOne(p *core.Placement, out *core.Outcome, now int64) b
 		out.Err = errReadOnly
 	}
 	if out.Err != nil {
-		out.Allowance = q.cooldowns.allowance(p.User, now)
+		out.Allowance = q.cooldowns.Allowance(p.User, now)
 		return false
 	}
-	allowance, before, ok := q.cooldowns.take(p.User, p.Request, now)
+	allowance, before, ok := q.cooldowns.Take(p.User, p.Request, now)
 	out.Allowance = allowance
 	if !ok {
 		wait := allowance.NextMS - now
 		out.Err = &core.Error{Code: core.CodeCooldown, Msg: fmt.Sprintf("wait %d ms", wait), RetryAfter: time.Duration(wait) * time.Millisecond}
 		return false
 	}
-	if q.cooldowns.rule.EveryMS != 0 {
+	if q.cooldowns.Rule().EveryMS != 0 {
 		q.undo = append(q.undo, undoCharge{p.User, before})
 	}
 	q.heads[p.Shard]++
@@ -108,7 +108,7 @@ func (q *sequencer) takeBack(stored int) {
 		q.heads[s] -= uint64(len(q.staged[s]))
 	}
 	for i := len(q.undo) - 1; i >= 0; i-- {
-		q.cooldowns.put(q.undo[i].user, q.undo[i].before)
+		q.cooldowns.Put(q.undo[i].user, q.undo[i].before)
 	}
 	q.requests.undo(stored)
 }

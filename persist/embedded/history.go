@@ -128,10 +128,10 @@ type userCooldowns struct{ q *sequencer }
 func (c userCooldowns) Take(_ context.Context, user uint64, r core.Request, nowMS int64) (core.Allowance, bool, error) {
 	c.q.mu.Lock()
 	defer c.q.mu.Unlock()
-	if e, ok := c.q.cooldowns.get(user, nowMS); ok && e.last == r {
-		return c.q.cooldowns.rule.Allowance(e.tat, nowMS), true, nil
+	if e, ok := c.q.cooldowns.Get(user, nowMS); ok && e.Last == r {
+		return c.q.cooldowns.Rule().Allowance(e.TatMS, nowMS), true, nil
 	}
-	a, _, ok := c.q.cooldowns.take(user, r, nowMS)
+	a, _, ok := c.q.cooldowns.Take(user, r, nowMS)
 	return a, ok, nil
 }
 
@@ -139,10 +139,7 @@ func (c userCooldowns) Take(_ context.Context, user uint64, r core.Request, nowM
 func (c userCooldowns) Refund(_ context.Context, user uint64, r core.Request) error {
 	c.q.mu.Lock()
 	defer c.q.mu.Unlock()
-	// At the end of time no arrival time is further away than a full rest.
-	if e, ok := c.q.cooldowns.get(user, 1<<62); ok && e.last == r {
-		c.q.cooldowns.put(user, charge{tat: c.q.cooldowns.rule.Refund(e.tat)})
-	}
+	c.q.cooldowns.Refund(user, r)
 	return nil
 }
 
@@ -150,5 +147,5 @@ func (c userCooldowns) Refund(_ context.Context, user uint64, r core.Request) er
 func (c userCooldowns) Allowance(_ context.Context, user uint64, nowMS int64) (core.Allowance, error) {
 	c.q.mu.Lock()
 	defer c.q.mu.Unlock()
-	return c.q.cooldowns.allowance(user, nowMS), nil
+	return c.q.cooldowns.Allowance(user, nowMS), nil
 }

@@ -61,7 +61,7 @@ func (s *Store) fold() (*fold, error) {
 		return nil, err
 	}
 	for i := len(names) - 1; i >= -1; i-- {
-		f := fold{now: s.options.Clock(), cooldowns: newCooldowns(core.Cooldown{}), requests: newRequests()}
+		f := fold{now: s.options.Clock(), cooldowns: core.NewCharges(core.Cooldown{}), requests: newRequests()}
 		if err := f.requests.loadFloors(s.options.FS, s.options.Dir, s.meta.canvas); err != nil {
 			s.options.Logger.Warn("floors passed over: a request from before the last window may be stored again", "error", err)
 		}
@@ -96,7 +96,7 @@ type fold struct {
 	board     *core.Board
 	times     [core.ShardsMax]int64
 	requests  *requests
-	cooldowns *cooldowns
+	cooldowns *core.Charges
 	// Requests are remembered from records later than this.
 	requestsFromMS int64
 
@@ -106,7 +106,7 @@ type fold struct {
 
 func (f *fold) setConfig(c *core.Config) {
 	f.config = c
-	f.cooldowns.setRule(c.Cooldown(), f.now)
+	f.cooldowns.SetRule(c.Cooldown(), f.now)
 }
 
 func (f *fold) run(l *segmentLog) error {
@@ -177,7 +177,7 @@ func (f *fold) apply(rec []byte) error {
 // remember keeps what a repeated request or the same user may ask about.
 func (f *fold) remember(r *core.Record) {
 	resend := r.TimeMS > f.requestsFromMS
-	rule := f.cooldowns.rule
+	rule := f.cooldowns.Rule()
 	rest := rule.EveryMS > 0 && r.TimeMS+int64(rule.Max)*rule.EveryMS > f.now
 	if resend {
 		f.requests.expire(f.now, 0)
@@ -188,8 +188,7 @@ func (f *fold) remember(r *core.Record) {
 			f.requests.add(e.Request, r.Shard, r.First+uint64(i), r.TimeMS)
 		}
 		if rest {
-			c := f.cooldowns.young[e.User]
-			f.cooldowns.young[e.User] = charge{tat: max(c.tat, r.TimeMS) + rule.EveryMS, last: e.Request}
+			f.cooldowns.Stored(e.User, e.Request, r.TimeMS)
 		}
 	}
 }

@@ -32,7 +32,7 @@ type sequencer struct {
 	heads     core.Heads
 	times     [core.ShardsMax]int64
 	requests  *requests
-	cooldowns *cooldowns
+	cooldowns *core.Charges
 
 	// Of the goroutine alone.
 	area    [core.ShardsMax]area
@@ -52,7 +52,7 @@ type area struct{ w, h uint32 }
 // An undoCharge is what a user's cooldown was before this group.
 type undoCharge struct {
 	user   uint64
-	before charge
+	before core.Charge
 }
 
 // A Mode says what a store takes.
@@ -75,7 +75,7 @@ type State struct {
 
 func (q *sequencer) setConfig(c *core.Config, nowMS int64) {
 	q.config = *c
-	q.cooldowns.setRule(c.Cooldown(), nowMS)
+	q.cooldowns.SetRule(c.Cooldown(), nowMS)
 	g := c.Geometry()
 	for s := range q.area {
 		w, h := g.Area(core.ShardID(s))
