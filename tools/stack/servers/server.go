@@ -171,20 +171,27 @@ func (s *Server) end(sig syscall.Signal, within time.Duration) error {
 	return nil
 }
 
-// began returns when a process started, and false when there is none or only
-// its zombie.
+// began returns when a process started, and false when it is gone.
 func began(pid int) (started string, ok bool) {
 	if pid <= 0 {
 		return "", false
 	}
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	folder := "/proc/" + strconv.Itoa(pid)
+	stat, err := os.ReadFile(folder + "/stat")
 	if err != nil {
 		return "", false
 	}
 	// The name, in parentheses, may hold anything; state is the first field after it, start time the twentieth.
 	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	if len(fields) < 20 || fields[0] == "Z" || fields[0] == "X" {
+	if len(fields) < 20 {
 		return "", false
+	}
+	if fields[0] == "Z" || fields[0] == "X" {
+		// A zombie waits for its parent. But while other threads are ending, its
+		// sockets and files are still open, and whoever starts it again would meet them.
+		if threads, err := os.ReadDir(folder + "/task"); err != nil || len(threads) <= 1 {
+			return "", false
+		}
 	}
 	return fields[19], true
 }

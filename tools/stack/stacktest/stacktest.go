@@ -42,7 +42,7 @@ func shared(t testing.TB, what, variable string) string {
 	t.Helper()
 	addr := os.Getenv(variable)
 	if addr == "" {
-		missing(t, what, variable+" is not set: run make test")
+		Missing(t, what, variable+" is not set: run make test")
 	}
 	return addr
 }
@@ -60,7 +60,7 @@ func Own(t testing.TB, o servers.Options) *servers.Stack {
 	stack, err := servers.Up(ctx, o)
 	var lacking *servers.MissingError
 	if errors.As(err, &lacking) {
-		missing(t, lacking.What, lacking.Why)
+		Missing(t, lacking.What, lacking.Why)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -78,9 +78,9 @@ func Own(t testing.TB, o servers.Options) *servers.Stack {
 	return stack
 }
 
-// missing ends a test whose server is not there. make test reads the file and
+// Missing ends a test that needs what is not there. make test reads the file and
 // prints its lines as one.
-func missing(t testing.TB, what, why string) {
+func Missing(t testing.TB, what, why string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
 		t.Fatalf("needs %s: %s", what, why)
