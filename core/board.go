@@ -122,16 +122,10 @@ func (b *Board) AppendPacked(dst []byte, s ShardID) []byte {
 // LoadPacked sets shard s from what AppendPacked gave for the same geometry.
 // src is only read. A wrong length or padding is CodeMalformed and changes nothing.
 func (b *Board) LoadPacked(s ShardID, src []byte) error {
-	if !b.geo.Has(s) {
-		return NewError(CodeUnknownShard, fmt.Sprintf("shard %d: the canvas of %dx%d has none", s, b.geo.Width, b.geo.Height))
-	}
-	if want := b.geo.PackedBytes(s); len(src) != want {
-		return NewError(CodeMalformed, fmt.Sprintf("shard %d: %d bytes, want %d", s, len(src), want))
+	if err := b.packed(s, src); err != nil {
+		return err
 	}
 	w, h := b.geo.Area(s)
-	if b.geo.Bits == 4 && w*h%2 == 1 && src[len(src)-1]&0x0f != 0 {
-		return NewError(CodeMalformed, fmt.Sprintf("shard %d: the last nibble belongs to no pixel and is not zero", s))
-	}
 	i := 0
 	for y := range h {
 		for x := range w {
@@ -142,6 +136,21 @@ func (b *Board) LoadPacked(s ShardID, src []byte) error {
 			b.Set(s, uint32(y*ShardSide+x), c)
 			i++
 		}
+	}
+	return nil
+}
+
+// packed reports why src is not shard s as AppendPacked gives it.
+func (b *Board) packed(s ShardID, src []byte) error {
+	if !b.geo.Has(s) {
+		return NewError(CodeUnknownShard, fmt.Sprintf("shard %d: the canvas of %dx%d has none", s, b.geo.Width, b.geo.Height))
+	}
+	if want := b.geo.PackedBytes(s); len(src) != want {
+		return NewError(CodeMalformed, fmt.Sprintf("shard %d: %d bytes, want %d", s, len(src), want))
+	}
+	w, h := b.geo.Area(s)
+	if b.geo.Bits == 4 && w*h%2 == 1 && src[len(src)-1]&0x0f != 0 {
+		return NewError(CodeMalformed, fmt.Sprintf("shard %d: the last nibble belongs to no pixel and is not zero", s))
 	}
 	return nil
 }
@@ -162,11 +171,10 @@ func (b *Board) Clone() *Board {
 	return c
 }
 
-// Apply is the only way by which a record changes a board. It applies r whole
-// or, on an error, not at all.
-func (b *Board) Apply(r *Record) error {
-	switch r.Kind {
-	case KindPlacements:
+// Fits reports why Apply would refuse r, nil when it would not.
+func (b *Board) Fits(r *Record) error {
+	switch {
+	case r.Kind == KindPlacements:
 		w, h := b.geo.Area(r.Shard)
 		for i := range r.Events {
 			e := &r.Events[i]
@@ -177,18 +185,30 @@ func (b *Board) Apply(r *Record) error {
 				return NewError(CodeMalformed, fmt.Sprintf("shard %d offset %d: colour %d does not fit %d bits", r.Shard, e.Offset, e.Color, b.geo.Bits))
 			}
 		}
+	case r.Kind == KindStart && r.Pixels != nil:
+		return b.packed(r.Shard, r.Pixels)
+	case r.Kind == KindConfig:
+		g := Geometry{Width: r.Config.Width, Height: r.Config.Height, Bits: b.geo.Bits}
+		return g.Validate()
+	}
+	return nil
+}
+
+// Apply is the only way by which a record changes a board. It applies r whole
+// or, on an error, not at all.
+func (b *Board) Apply(r *Record) error {
+	if err := b.Fits(r); err != nil {
+		return err
+	}
+	switch {
+	case r.Kind == KindPlacements:
 		for i := range r.Events {
 			b.Set(r.Shard, r.Events[i].Offset, r.Events[i].Color)
 		}
-		return nil
-	case KindStart:
-		if r.Pixels == nil {
-			return nil
-		}
+	case r.Kind == KindStart && r.Pixels != nil:
 		return b.LoadPacked(r.Shard, r.Pixels)
-	case KindConfig:
+	case r.Kind == KindConfig:
 		return b.Grow(max(r.Config.Width, b.geo.Width), max(r.Config.Height, b.geo.Height))
-	default:
-		return nil
 	}
+	return nil
 }

@@ -1,5 +1,10 @@
 package core
 
+import "fmt"
+
+// waitingMax bounds the records that wait in a fold.
+const waitingMax = 1 << 14
+
 // A Fold is the canvas that a log leads to: the consumer rule and the board it
 // guards. It is not safe for concurrent use.
 type Fold struct {
@@ -9,6 +14,8 @@ type Fold struct {
 	Board  *Board // nil until then
 	Times  [ShardsMax]int64
 	Begun  uint64 // set of shards that have a start
+
+	waiting []*Record // of shards that the canvas has not grown to yet, in order
 }
 
 // NewFold returns a fold that goes on from base, or one that has seen nothing
@@ -36,31 +43,85 @@ func NewFold(base *Snapshot) (*Fold, error) {
 	return f, nil
 }
 
-// Next judges r by the consumer rule and applies what it lets through. That is
-// CodeMismatch when it is of another canvas, and an error as of Board.Apply when
-// it does not fit the board. After an error the fold is of no use.
+// Next judges r by the consumer rule and applies what it lets through. An error
+// is as of Fits; after one the fold is of no use.
+//
+// Shards are read side by side, so a shard by which the canvas grew may come
+// before the configuration that says so in another one. It waits in the fold for
+// that, as a Duplicate, and neither Heads nor a Snapshot knows of it yet.
 //
 // What the rule drops may name another canvas: two relays that find no canvas
 // claim each for the one that it would make, and one of them makes it.
 func (f *Fold) Next(r *Record) (Verdict, error) {
+	if f.Board != nil && r.Config == nil && !f.Board.Geometry().Has(r.Shard) {
+		if err := f.Fits(r); err != nil {
+			return Gap, err
+		}
+		f.waiting = append(f.waiting, r.Clone())
+		return Duplicate, nil
+	}
 	verdict := f.Follower.Next(r)
 	if verdict != Apply {
 		return verdict, nil
 	}
-	if f.Canvas != 0 && r.Canvas != f.Canvas {
-		return verdict, NewError(CodeMismatch, "the log is of another canvas")
+	if err := f.Fits(r); err != nil {
+		return verdict, err
 	}
-	return verdict, f.apply(r)
+	if r.Kind == KindStart && f.Begun>>r.Shard&1 == 1 && f.Board != nil {
+		return Duplicate, nil
+	}
+	before := f.Config.Version
+	if err := f.apply(r); err != nil || f.Config.Version == before {
+		return verdict, err
+	}
+	return f.resume()
+}
+
+// resume takes what waited for the canvas to grow.
+func (f *Fold) resume() (Verdict, error) {
+	waiting := f.waiting
+	f.waiting = nil
+	for _, r := range waiting {
+		if verdict, err := f.Next(r); err != nil || verdict == Gap || verdict == Phantom {
+			return verdict, err
+		}
+	}
+	return Apply, nil
+}
+
+// Fits reports why f could not apply r, should the rule let it through:
+// CodeMismatch when it is of another canvas, and an error as of Board.Fits when
+// it does not fit the board. A shard that the canvas does not have fits, as long as
+// there is room to wait; beyond that it is CodeUnavailable: read the others first.
+func (f *Fold) Fits(r *Record) error {
+	switch {
+	case f.Canvas != 0 && r.Canvas != f.Canvas:
+		return NewError(CodeMismatch, "the log is of another canvas")
+	case r.Config != nil && r.Config.Version > f.Config.Version:
+		if err := r.Config.Validate(); err != nil || f.Board == nil {
+			return err
+		}
+		if g := r.Config.Geometry(); !g.Has(r.Shard) || r.Pixels != nil && len(r.Pixels) != g.PackedBytes(r.Shard) {
+			return NewError(CodeMalformed, fmt.Sprintf("configuration %d does not fit shard %d", r.Config.Version, r.Shard))
+		}
+		if r.Config.Bits != f.Config.Bits || r.Config.Width < f.Config.Width || r.Config.Height < f.Config.Height {
+			return NewError(CodeInvalid, fmt.Sprintf("configuration %d does not fit a canvas of %dx%d", r.Config.Version, f.Config.Width, f.Config.Height))
+		}
+		return nil
+	case f.Board == nil:
+		return NewError(CodeMalformed, "the log does not begin with a start canvas")
+	case !f.Board.Geometry().Has(r.Shard):
+		if len(f.waiting) == waitingMax {
+			return NewError(CodeUnavailable, fmt.Sprintf("too many records wait for the canvas to grow to shard %d", r.Shard))
+		}
+		return nil
+	default:
+		return f.Board.Fits(r)
+	}
 }
 
 func (f *Fold) apply(r *Record) error {
 	if f.Board == nil {
-		if r.Config == nil {
-			return NewError(CodeMalformed, "the log does not begin with a start canvas")
-		}
-		if err := r.Config.Validate(); err != nil {
-			return err
-		}
 		f.Canvas = r.Canvas
 		f.setConfig(r.Config)
 		f.Board = NewBoard(r.Config.Geometry(), r.Config.Blank)

@@ -1,5 +1,7 @@
 package core
 
+import "slices"
+
 // A Kind says what a Record is. Values are stored: add at the end.
 type Kind uint8
 
@@ -45,6 +47,18 @@ func (r *Record) Last() uint64 {
 	default:
 		return r.First
 	}
+}
+
+// Clone returns a copy of r that shares no memory with it.
+func (r *Record) Clone() *Record {
+	c := *r
+	c.Events, c.Pixels = slices.Clone(r.Events), slices.Clone(r.Pixels)
+	if r.Config != nil {
+		config := *r.Config
+		config.Palette = slices.Clone(r.Config.Palette)
+		c.Config = &config
+	}
+	return &c
 }
 
 // Holder returns who wrote r.
