@@ -1,9 +1,9 @@
-// Loadtest drives a Pixelwall server as its users would, through the public
-// protocol alone.
+// Loadtest drives a Pixelwall server, or the edges of a cluster, as users would,
+// through the public protocol alone.
 //
 //	loadtest replay: a trace of real placements -> painters and watchers -> a report and an exit code
 //
-// What comes in is a trace and a server's address; what goes out is a report
+// What comes in is a trace and the servers' addresses; what goes out is a report
 // whose every figure was counted. It knows the protocol and nothing of the
 // server's code, and it never trusts one way of looking at the canvas: what was
 // acknowledged, what watchers saw, what REST says and what the trace adds up to
