@@ -28,7 +28,7 @@ var brokenSequencers = []broken{
 		err := m.Place(ctx, ps, out)
 		slices.Reverse(out)
 		return err
-	}), []string{"each shard has an order of its own that begins at 1"}},
+	}), []string{"each shard has an order of its own without holes"}},
 
 	{"numbers all shards together", onPlace(func(m *Memory, ctx context.Context, ps []core.Placement, out []core.Outcome) error {
 		err := m.Place(ctx, ps, out)
@@ -36,7 +36,7 @@ var brokenSequencers = []broken{
 			out[i].Seq += uint64(ps[i].Shard)
 		}
 		return err
-	}), []string{"each shard has an order of its own that begins at 1", "the log has exactly what was acknowledged"}},
+	}), []string{"each shard has an order of its own without holes", "the log has exactly what was acknowledged"}},
 
 	{"stores twice", onPlace(func(m *Memory, ctx context.Context, ps []core.Placement, out []core.Outcome) error {
 		if err := m.Place(ctx, ps, out); err != nil {

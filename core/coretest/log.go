@@ -21,7 +21,7 @@ func log(t T, open func(T, Setup) *Store) {
 	t.Run("the heads are those of the last acknowledgement", func(t T) {
 		st := open(t, setup())
 		ps := newPage(1).taps(100)
-		var want core.Heads
+		want := headsOf(t, st)
 		for i, o := range mustPlace(t, st, ps...) {
 			want[ps[i].Shard] = o.Seq
 		}
@@ -85,6 +85,9 @@ func logOrder(t T, open func(T, Setup) *Store) {
 		records := readAll(t, st)
 		begun := make(map[core.ShardID]bool)
 		for _, r := range records {
+			if r.Kind == core.KindClaim {
+				continue
+			}
 			if !begun[r.Shard] && (r.Kind != core.KindStart || r.Config == nil || r.Config.Width != 600) {
 				t.Errorf("shard %d begins with %+v", r.Shard, r)
 			}
@@ -95,6 +98,7 @@ func logOrder(t T, open func(T, Setup) *Store) {
 	t.Run("a reader from anywhere sees what comes after, a straddling record whole", func(t T) {
 		st := open(t, setup())
 		pg := newPage(1)
+		begin := headsOf(t, st) // what lies before may be a jump, which nobody can stand in
 		for range 10 {
 			mustPlace(t, st, pg.taps(40)...)
 		}
@@ -102,7 +106,7 @@ func logOrder(t T, open func(T, Setup) *Store) {
 		for back := range uint64(30) {
 			var f core.Follower
 			for s := range heads {
-				f.Heads[s] = heads[s] - min(heads[s], back*3+uint64(s))
+				f.Heads[s] = heads[s] - min(heads[s]-begin[s], back*3+uint64(s))
 			}
 			from := f.Heads
 			for _, r := range read(t, st, from, heads) {
@@ -110,6 +114,10 @@ func logOrder(t T, open func(T, Setup) *Store) {
 					continue
 				}
 				first := r.First
+				if r.Kind == core.KindClaim {
+					f.Next(r)
+					continue
+				}
 				if v := f.Next(r); v != core.Apply || first > from[r.Shard]+1 && r.First != first {
 					t.Fatalf("from %d: a record of seq %d to %d of shard %d comes after %d", from[r.Shard], first, r.Last(), r.Shard, f.Heads[r.Shard])
 				}

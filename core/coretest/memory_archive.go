@@ -119,7 +119,9 @@ func (m *MemoryArchive) write(r *core.Record) {
 // SetWatermark implements core.Archive.
 func (a *ArchivePort) SetWatermark(ctx context.Context, s core.ShardID, p core.Position) error {
 	return a.call(ctx, "archive", "SetWatermark", s, true, func(m *MemoryArchive) error {
-		m.marks[s] = append(m.marks[s], mark{p, m.now()})
+		if n := len(m.marks[s]); n == 0 || m.marks[s][n-1].p.Seq <= p.Seq {
+			m.marks[s] = append(m.marks[s], mark{p, m.now()})
+		}
 		return nil
 	})
 }

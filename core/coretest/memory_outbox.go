@@ -18,6 +18,7 @@ type MemoryOutbox struct {
 	now     func() int64 // unix ms
 	shards  [core.ShardsMax]outboxShard
 	armed   [2][core.ShardsMax]armed // by server: in its process, on no disk and no replica
+	stood   [2][core.ShardsMax]stood // by server, as armed
 	server  int
 	fenced  [core.ShardsMax]uint32 // the highest fence that ever was
 	doubt   []core.PastEvent       // acknowledged after a server had lost that fence
@@ -33,6 +34,13 @@ type armed struct {
 	seq   uint64
 }
 
+// stood is what a process remembers of a shard that stands still: its fence, and
+// how many steps of a take-over there were. Who lost one of them may not arm.
+type stood struct {
+	epoch uint32
+	step  uint64
+}
+
 // outboxShard is what a server keeps of a shard on its disk and on its replicas.
 type outboxShard struct {
 	canvas  uint64
@@ -46,6 +54,7 @@ type outboxShard struct {
 	seen    uint64
 	stream  []*core.Record                 // replaced or appended to, never changed
 	known   map[uint64]map[uint32]answered // requests, by page and number
+	step    uint64                         // fences, rebuilds and recalls so far
 	copySeq uint64                         // of the last published copy
 	copies  int
 }
@@ -133,7 +142,7 @@ func (o *OutboxPort) Fence(ctx context.Context, s core.ShardID, epoch uint32) er
 		m.fenced[s] = max(m.fenced[s], epoch)
 		was := sh.epoch
 		sh.epoch = epoch
-		m.wrote(s, nil, func() { sh.epoch = was })
+		m.stepped(s, func() { sh.epoch = was })
 		return nil
 	})
 }
@@ -145,8 +154,21 @@ func (m *MemoryOutbox) fencedBy(s core.ShardID, epoch uint32) error {
 		return mismatch("shard %d: epoch %d is not the last fence %d", s, epoch, sh.epoch)
 	case m.isArmed(s):
 		return mismatch("shard %d: armed by epoch %d", s, epoch)
+	case m.stood[m.server][s] != (stood{epoch, sh.step}):
+		return mismatch("shard %d: the server was put back since fence %d", s, epoch)
 	}
 	return nil
+}
+
+// stepped notes a step of a take-over, which back takes back.
+func (m *MemoryOutbox) stepped(s core.ShardID, back func()) {
+	sh := &m.shards[s]
+	sh.step++
+	m.stood[m.server][s] = stood{sh.epoch, sh.step}
+	m.wrote(s, nil, func() {
+		sh.step--
+		back()
+	})
 }
 
 // Rebuild implements core.Outbox.
@@ -163,7 +185,7 @@ func (o *OutboxPort) Rebuild(ctx context.Context, s core.ShardID, epoch uint32, 
 		if sh.seq == 0 && len(sh.stream) == 0 {
 			sh.start = startOf(s, &b)
 		}
-		m.wrote(s, nil, func() {
+		m.stepped(s, func() {
 			sh.canvas, sh.config, sh.pixels, sh.timeMS, sh.start = was.canvas, was.config, was.pixels, was.timeMS, was.start
 		})
 		return nil

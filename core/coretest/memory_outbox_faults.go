@@ -18,7 +18,7 @@ func (m *MemoryOutbox) Restart() { m.Lose(0) }
 func (m *MemoryOutbox) Lose(writes int) []core.PastEvent {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.armed[m.server] = [core.ShardsMax]armed{}
+	m.armed[m.server], m.stood[m.server] = [core.ShardsMax]armed{}, [core.ShardsMax]stood{}
 	return m.takeBack(writes)
 }
 

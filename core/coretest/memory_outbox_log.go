@@ -30,13 +30,13 @@ func (l OutboxLog) Heads(ctx context.Context) (h core.Heads, err error) {
 // the Tail.
 func (l OutboxLog) Tail(ctx context.Context, from core.Heads, fn func(*core.Record) error) error {
 	var holders [core.ShardsMax]core.Holder
-	at, first := from, true
+	at, started, first := from, [core.ShardsMax]bool{}, true
 	for {
 		var found []*core.Record
 		var changed chan struct{}
 		err := l.o.call(ctx, "Tail", 0, false, func(m *MemoryOutbox) (err error) {
 			changed = m.changed
-			found, err = m.fetch(at, first)
+			found, err = m.fetch(at, &started, first)
 			return err
 		})
 		if err != nil {
@@ -51,6 +51,7 @@ func (l OutboxLog) Tail(ctx context.Context, from core.Heads, fn func(*core.Reco
 				return err
 			}
 			at[r.Shard] = max(at[r.Shard], r.Last())
+			started[r.Shard] = true
 		}
 		if len(found) > 0 {
 			continue
@@ -65,11 +66,11 @@ func (l OutboxLog) Tail(ctx context.Context, from core.Heads, fn func(*core.Reco
 
 // fetch returns every entry after at. The first time it refuses a place that the
 // streams do not reach back to.
-func (m *MemoryOutbox) fetch(at core.Heads, first bool) (found []*core.Record, err error) {
+func (m *MemoryOutbox) fetch(at core.Heads, started *[core.ShardsMax]bool, first bool) (found []*core.Record, err error) {
 	for s := range m.shards {
 		n := len(found)
 		for _, r := range m.shards[s].stream {
-			if r.Last() > at[s] || at[s] == 0 && first && r.Kind == core.KindStart {
+			if r.Last() > at[s] || at[s] == 0 && !started[s] && r.Kind == core.KindStart {
 				found = append(found, r)
 			}
 		}

@@ -118,7 +118,7 @@ func (o *OutboxPort) Recall(ctx context.Context, s core.ShardID, epoch uint32, s
 				added = append(added, e.Request)
 			}
 		}
-		m.wrote(s, nil, func() {
+		m.stepped(s, func() {
 			for _, r := range added {
 				delete(sh.known[r.Instance], r.Number)
 			}

@@ -208,3 +208,19 @@ func TestAfterCloseNothingIsTaken(t *testing.T) {
 		t.Errorf("Place = %v", err)
 	}
 }
+
+// All shards are decided together here, so a request is one event wherever it
+// comes again.
+func TestARequestUnderAnotherShardIsTheSameRequest(t *testing.T) {
+	s := mustOpen(t, memOptions(newMemFS()))
+	first := placement(5, 5, 3, 1)
+	want := place(t, s, first)[0]
+	again := placement(600, 5, 4, 1)
+	if again.Shard == first.Shard {
+		t.Fatalf("both are in shard %d", first.Shard)
+	}
+	o := place(t, s, again)[0]
+	if o.Err != nil || !o.Repeated || o.Shard != want.Shard || o.Seq != want.Seq || o.TimeMS != want.TimeMS {
+		t.Errorf("%+v, it was %+v", o, want)
+	}
+}

@@ -1,0 +1,346 @@
+package redis
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"pixelwall/core"
+)
+
+// A charge is what a placement cost its user.
+type charge struct {
+	rule      core.Cooldown
+	key       string // of the user, for a refund; empty when nothing was charged
+	id        string // what stands for the request under key
+	user      uint64
+	request   core.Request
+	began     time.Time // before Redis was asked
+	allowance core.Allowance
+}
+
+// chargeIDBytes is the length of what stands for a request: instance (8), number
+// (4), shard (1). The shard is part of it, or one request could be placed once
+// in each of them.
+const chargeIDBytes = 13
+
+func chargeID(r core.Request, shard uint8) string {
+	return string(append(appendAsked(make([]byte, 0, chargeIDBytes), r), shard))
+}
+
+// A charger limits how often a user places: in Redis, and by memory while that
+// cannot be asked. With a burst of one, a charge is the key of the user, which
+// expires with the cooldown:
+//
+//	cd:<user>   id, until (8): unix ms by the clock of the edge that charged
+//	tat:<user>  time of arrival (8) by the clock of Redis, id unless refunded
+type charger struct {
+	c       *Client
+	refunds chan charge // overflow: a charge that stands although nothing was stored, counted
+
+	mu     sync.Mutex // protects memory
+	memory *core.Charges
+}
+
+const refundsMax = 4096
+
+func newCharger(c *Client) *charger {
+	return &charger{c: c, refunds: make(chan charge, refundsMax), memory: core.NewCharges(core.Cooldown{EveryMS: 0, Max: 1})}
+}
+
+// take charges every item that may be stored. Who has to wait is only asked about
+// from then on.
+func (g *charger) take(ctx context.Context, items []*item) {
+	rule, err := g.c.rule(ctx)
+	now := g.c.opts.NowMS()
+	var asks []ask
+	var of []*item
+	for _, it := range items {
+		switch {
+		case it.out.Err != nil && it.out.Err.Code == core.CodeUnavailable:
+			continue // as it is
+		case err != nil:
+			it.out.Err = unavailable(err)
+		default:
+			asks = append(asks, ask{
+				user: it.p.User, request: it.p.Request, shard: uint8(it.p.Shard), rule: rule, nowMS: now,
+				peek: it.out.Err != nil || it.asked != nil,
+			})
+			of = append(of, it)
+		}
+	}
+	g.charge(ctx, asks)
+	for i, it := range of {
+		g.enter(it, &asks[i])
+	}
+}
+
+// enter gives it what became of its charge.
+func (g *charger) enter(it *item, a *ask) {
+	it.charge = charge{rule: a.rule, user: a.user, request: a.request, began: a.began, allowance: a.allowance}
+	if it.out.Err != nil {
+		it.out.Allowance = a.allowance
+		return
+	}
+	switch {
+	case a.err != nil && it.asked == nil:
+		it.out.Err = unavailable(a.err)
+	case a.peek:
+	case !a.granted:
+		wait := max(1, a.allowance.NextMS-a.nowMS)
+		it.asked = &core.Error{Code: core.CodeCooldown, Msg: fmt.Sprintf("wait %d ms", wait), RetryAfter: time.Duration(wait) * time.Millisecond}
+	case a.fresh:
+		it.charge.key, it.charge.id = a.key, a.id
+	}
+}
+
+// refund takes the charge of it back, if it was charged: at once in memory, soon
+// in Redis.
+func (g *charger) refund(it *item) {
+	ch := it.charge
+	if ch.key == "" {
+		return
+	}
+	it.charge.key = ""
+	it.charge.allowance = refunded(ch.rule, ch.allowance)
+	g.mu.Lock()
+	g.memory.Refund(ch.user, ch.request)
+	g.mu.Unlock()
+	select {
+	case g.refunds <- ch:
+	default:
+		g.c.stats.refundsDropped.Add(1)
+	}
+}
+
+// refunded is a with one placement more.
+func refunded(rule core.Cooldown, a core.Allowance) core.Allowance {
+	a.Available++
+	if a.Available >= rule.Max {
+		return core.Allowance{Available: rule.Max, Max: rule.Max}
+	}
+	return a
+}
+
+// refundAll sends refunds until ctx ends, and then what is left.
+func (g *charger) refundAll(ctx context.Context) {
+	for {
+		select {
+		case ch := <-g.refunds:
+			g.sendRefunds(ctx, ch)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (g *charger) sendRefunds(ctx context.Context, first charge) {
+	batch := []charge{first}
+	for len(batch) < 64 {
+		select {
+		case ch := <-g.refunds:
+			batch = append(batch, ch)
+			continue
+		default:
+		}
+		break
+	}
+	n, _ := g.giveBack(ctx, batch)
+	g.c.stats.refunds.Add(int64(n))
+	g.c.stats.refundsDropped.Add(int64(len(batch) - n))
+}
+
+// giveBack takes charges back in Redis and returns for how many that was answered.
+func (g *charger) giveBack(ctx context.Context, batch []charge) (n int, err error) {
+	err = g.run(ctx, func(ctx context.Context, r rueidis.Client) (failed error) {
+		for _, m := range evalAll(ctx, r, len(batch), func(i int) eval {
+			ch := &batch[i]
+			if ch.rule.Max == 1 {
+				return eval{deleteScript, ch.key, []string{ch.id}}
+			}
+			return eval{refundScript, ch.key, []string{ch.id, decimal(ch.rule.EveryMS)}}
+		}) {
+			if err := m.Error(); err != nil {
+				failed = err
+			} else {
+				n++
+			}
+		}
+		return failed
+	})
+	return n, err
+}
+
+// run runs f with the limiter's Redis, behind its breaker.
+func (g *charger) run(ctx context.Context, f func(context.Context, rueidis.Client) error) error {
+	return g.c.limiterBreaker.run(func() error { return g.c.limiter.with(ctx, f) })
+}
+
+// An ask is one question to the limiter.
+type ask struct {
+	user    uint64
+	request core.Request
+	shard   uint8
+	rule    core.Cooldown
+	nowMS   int64
+	peek    bool // only the allowance is asked for
+
+	key, id   string
+	began     time.Time
+	answered  bool
+	granted   bool
+	fresh     bool // charged just now
+	allowance core.Allowance
+	err       error // Redis refused
+}
+
+// charge answers asks, in order.
+func (g *charger) charge(ctx context.Context, asks []ask) {
+	if len(asks) == 0 {
+		return
+	}
+	rule := asks[0].rule
+	if rule.EveryMS == 0 {
+		for i := range asks {
+			asks[i].granted, asks[i].began, asks[i].allowance = true, time.Now(), rule.Allowance(0, asks[i].nowMS)
+		}
+		return
+	}
+	for i := range asks {
+		a := &asks[i]
+		a.began, a.id, a.key = time.Now(), chargeID(a.request, a.shard), g.c.userKey(rule, a.user)
+	}
+	// A time-out is asked again with the same id: getting it back means granted.
+	for range 2 {
+		err := g.run(ctx, func(ctx context.Context, r rueidis.Client) error {
+			var open []*ask
+			for i := range asks {
+				if !asks[i].answered {
+					open = append(open, &asks[i])
+				}
+			}
+			if rule.Max == 1 {
+				return g.askKeys(ctx, r, open)
+			}
+			return g.askScript(ctx, r, open)
+		})
+		if c := conclude(err); c == done || c == notSent || c == refused {
+			break
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.c.opts.NowMS()
+	if g.memory.Rule() != rule {
+		g.memory.SetRule(rule, now)
+	}
+	g.memory.Turn(now)
+	for i := range asks {
+		g.remember(&asks[i])
+	}
+}
+
+// remember notes a charge, or grants by memory what Redis did not answer.
+func (g *charger) remember(a *ask) {
+	if g.c.limiter == g.c.link && !a.answered && conclude(a.err) == refused {
+		return // the shards lie there too, and would refuse
+	}
+	switch {
+	case a.answered && a.fresh:
+		g.memory.Put(a.user, core.Charge{TatMS: a.nowMS + (a.allowance.NextMS - a.nowMS), Last: a.request})
+	case a.answered:
+	case a.peek:
+		a.allowance = g.memory.Allowance(a.user, a.nowMS)
+	default:
+		a.err = nil
+		if e, ok := g.memory.Get(a.user, a.nowMS); ok && e.Last == a.request {
+			a.granted, a.allowance = true, a.rule.Allowance(e.TatMS, a.nowMS)
+			return
+		}
+		a.allowance, _, a.granted = g.memory.Take(a.user, a.request, a.nowMS)
+		if a.fresh = a.granted; a.granted {
+			g.c.stats.failOpenGrant.Add(1)
+		}
+	}
+}
+
+// askKeys charges by one key a user. It returns the first error that is no refusal.
+func (g *charger) askKeys(ctx context.Context, r rueidis.Client, asks []*ask) error {
+	cmds := make(rueidis.Commands, len(asks))
+	for i, a := range asks {
+		if a.peek {
+			cmds[i] = r.B().Get().Key(a.key).Build()
+			continue
+		}
+		until := binary.LittleEndian.AppendUint64([]byte(a.id), uint64(a.nowMS+a.rule.EveryMS))
+		cmds[i] = r.B().Set().Key(a.key).Value(rueidis.BinaryString(until)).Nx().Get().PxMilliseconds(a.rule.EveryMS).Build()
+	}
+	var failed error
+	for i, m := range r.DoMulti(ctx, cmds...) {
+		a := asks[i]
+		old, err := m.ToString()
+		switch {
+		case rueidis.IsRedisNil(err):
+			a.answered, a.granted, a.fresh = true, true, !a.peek
+			a.allowance = a.rule.Allowance(0, a.nowMS)
+			if a.fresh {
+				a.allowance = a.rule.Allowance(a.nowMS+a.rule.EveryMS, a.nowMS)
+			}
+			a.err = nil
+		case err != nil:
+			if a.err = err; failed == nil {
+				failed = err
+			}
+		default:
+			g.readKey(ctx, r, a, old)
+		}
+	}
+	return failed
+}
+
+// readKey reads what lies under the key of a user who was charged before.
+func (g *charger) readKey(ctx context.Context, r rueidis.Client, a *ask, old string) {
+	a.answered, a.err = true, nil
+	until := a.nowMS + a.rule.EveryMS
+	if len(old) == chargeIDBytes+8 {
+		// A longer wait is from before the cooldown was shortened, or from a clock
+		// that is ahead of ours.
+		if at := int64(uint64At(old, chargeIDBytes)); at-a.nowMS > a.rule.EveryMS {
+			r.Do(ctx, r.B().Pexpire().Key(a.key).Milliseconds(a.rule.EveryMS).Lt().Build())
+		} else {
+			until = max(at, a.nowMS+1)
+		}
+		a.granted = old[:chargeIDBytes] == a.id
+	}
+	a.allowance = a.rule.Allowance(until, a.nowMS)
+}
+
+// askScript charges by the arrival time of each user.
+func (g *charger) askScript(ctx context.Context, r rueidis.Client, asks []*ask) error {
+	var failed error
+	for i, m := range evalAll(ctx, r, len(asks), func(i int) eval {
+		a := asks[i]
+		id := a.id
+		if a.peek {
+			id = ""
+		}
+		return eval{takeScript, a.key, []string{id, decimal(a.rule.EveryMS), decimal(int64(a.rule.Max))}}
+	}) {
+		a := asks[i]
+		got, err := m.AsIntSlice()
+		if err != nil || len(got) != 2 {
+			if a.err = err; failed == nil {
+				failed = err
+			}
+			continue
+		}
+		a.answered, a.err = true, nil
+		a.granted, a.fresh = got[0] != 0, got[0] == 1
+		a.allowance = a.rule.Allowance(a.nowMS+got[1], a.nowMS)
+	}
+	return failed
+}

@@ -1,0 +1,173 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/redis/rueidis"
+
+	"pixelwall/core"
+)
+
+// A Client is this process's way to Redis: Outbox, Stream, Sequencer, Cooldowns
+// and Canvas stand on it. It may be used concurrently.
+type Client struct {
+	opts    Options
+	link    *link
+	limiter *link // link itself, or the cooldowns' own
+	keys    [core.ShardsMax]shardKeys
+
+	breakers       [core.ShardsMax]*breaker
+	limiterBreaker *breaker
+
+	ctx   context.Context // ends with Close
+	end   context.CancelFunc
+	mu    sync.Mutex // protects parts against a Close meanwhile
+	parts sync.WaitGroup
+
+	configs   configs
+	charger   *charger
+	sequencer *Sequencer
+	stats     counters
+}
+
+type counters struct {
+	batches, placements, repeats           atomic.Int64
+	ambiguous, unfenced, reconfigured      atomic.Int64
+	unknown                                atomic.Int64
+	refunds, refundsDropped, failOpenGrant atomic.Int64
+}
+
+// Stats is what a Client did since it was opened.
+type Stats struct {
+	Batches       int64 // calls of place that were answered
+	Placements    int64 // placements stored
+	Repeats       int64 // placements that were stored before
+	Ambiguous     int64 // batches without an answer, which were sent again
+	Unfenced      int64 // batches that came to a shard without the fence they named
+	Reconfigured  int64 // batches that were judged again under a newer configuration
+	Unknown       int64 // placements whose outcome stayed unknown
+	Refunds       int64 // charges taken back
+	RefundsLost   int64 // charges that should have been taken back
+	FailOpen      int64 // placements granted by memory, because the limiter was down
+	BreakersOpen  int   // shards whose breaker is open just now
+	Openings      int64 // times that a shard's breaker opened
+	LimiterOpen   bool
+	Invalidations int64 // keys that Redis took out of the client's cache
+}
+
+// Open returns a client. Redis need not be there: it is tried until Close, and
+// everything is CodeUnavailable meanwhile. The first try has been made when Open
+// returns, or ctx has ended.
+func Open(ctx context.Context, o Options) (*Client, error) {
+	o.ensureDefaults()
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	c := &Client{opts: o, keys: makeKeys(o.Prefix)}
+	c.ctx, c.end = context.WithCancel(context.WithoutCancel(ctx))
+	c.link = newLink(&c.opts, o.Addrs)
+	c.limiter = c.link
+	firsts := []chan struct{}{make(chan struct{})}
+	c.start(func() { c.link.keep(c.ctx, firsts[0]) })
+	if o.Limiter != nil {
+		limiterOpts := c.opts
+		limiterOpts.MasterSet = ""
+		c.limiter = newLink(&limiterOpts, o.Limiter)
+		firsts = append(firsts, make(chan struct{}))
+		c.start(func() { c.limiter.keep(c.ctx, firsts[1]) })
+	}
+	for s := range c.breakers {
+		c.breakers[s] = newBreaker(c.ctx, &c.opts, func(ctx context.Context) error {
+			return c.link.with(ctx, func(ctx context.Context, r rueidis.Client) error {
+				return r.Do(ctx, r.B().Hget().Key(c.keys[s].meta).Field("ep").Build()).Error()
+			})
+		}, c.start)
+	}
+	c.limiterBreaker = newBreaker(c.ctx, &c.opts, func(ctx context.Context) error {
+		return c.limiter.with(ctx, func(ctx context.Context, r rueidis.Client) error {
+			return r.Do(ctx, r.B().Get().Key(c.opts.Prefix+":cd").Build()).Error()
+		})
+	}, c.start)
+	c.charger = newCharger(c)
+	c.start(func() { c.charger.refundAll(c.ctx) })
+	c.sequencer = newSequencer(c)
+	for _, first := range firsts {
+		select {
+		case <-first:
+		case <-ctx.Done():
+		}
+	}
+	return c, nil
+}
+
+// start runs f in a goroutine that Close waits for, and reports whether c was open.
+func (c *Client) start(f func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx.Err() != nil {
+		return false
+	}
+	c.parts.Go(f)
+	return true
+}
+
+// Close ends everything that stands on c. What waits for an answer fails.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	c.end()
+	c.mu.Unlock()
+	c.parts.Wait()
+	return nil
+}
+
+// do runs one command of shard s behind its breaker.
+func (c *Client) do(ctx context.Context, s core.ShardID, build func(rueidis.Client) rueidis.Completed) (m rueidis.RedisMessage, err error) {
+	if s >= core.ShardsMax {
+		return m, core.NewError(core.CodeUnknownShard, fmt.Sprintf("there is no shard %d", s))
+	}
+	err = c.breakers[s].run(func() error {
+		return c.link.with(ctx, func(ctx context.Context, r rueidis.Client) error {
+			m, err = r.Do(ctx, build(r)).ToMessage()
+			return err
+		})
+	})
+	return m, err
+}
+
+// Health says in one word and a reason whether placements can be taken, as far as
+// the last commands told: "ok", "degraded: ..." or "down: ...".
+func (c *Client) Health() string {
+	st := c.Stats()
+	switch {
+	case c.link.client.Load() == nil:
+		return "down: never reached"
+	case st.BreakersOpen == core.ShardsMax:
+		return "down: no answer"
+	case st.BreakersOpen > 0:
+		return fmt.Sprintf("degraded: no answer for %d shards", st.BreakersOpen)
+	case st.LimiterOpen:
+		return "degraded: cooldowns are kept in memory"
+	}
+	return "ok"
+}
+
+// Stats returns the counters.
+func (c *Client) Stats() Stats {
+	n := &c.stats
+	st := Stats{
+		Batches: n.batches.Load(), Placements: n.placements.Load(), Repeats: n.repeats.Load(), Ambiguous: n.ambiguous.Load(),
+		Unfenced: n.unfenced.Load(), Reconfigured: n.reconfigured.Load(), Unknown: n.unknown.Load(), Refunds: n.refunds.Load(),
+		RefundsLost: n.refundsDropped.Load(), FailOpen: n.failOpenGrant.Load(), Invalidations: c.link.invalidations.Load(),
+		LimiterOpen: !c.limiterBreaker.closed(),
+	}
+	for _, b := range c.breakers {
+		st.Openings += b.openings.Load()
+		if !b.closed() {
+			st.BreakersOpen++
+		}
+	}
+	return st
+}

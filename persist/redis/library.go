@@ -1,0 +1,66 @@
+package redis
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/redis/rueidis"
+
+	"pixelwall/core"
+)
+
+//go:embed library.lua
+var libraryText string
+
+// Function names carry the library's version, so that two versions can be loaded
+// at once: an edge of the old one then finds nothing armed, instead of a function
+// that does something else.
+const (
+	fnPlace     = "pixelwall_1_place"
+	fnStand     = "pixelwall_1_stand"
+	fnFence     = "pixelwall_1_fence"
+	fnRebuild   = "pixelwall_1_rebuild"
+	fnRecall    = "pixelwall_1_recall"
+	fnArm       = "pixelwall_1_arm"
+	fnConfigure = "pixelwall_1_configure"
+	fnTrim      = "pixelwall_1_trim"
+	fnReport    = "pixelwall_1_report"
+	fnPublish   = "pixelwall_1_publish"
+)
+
+// fcall calls a function of the library on shard s.
+func (c *Client) fcall(ctx context.Context, s core.ShardID, function string, keys []string, args ...string) (rueidis.RedisMessage, error) {
+	return c.do(ctx, s, func(r rueidis.Client) rueidis.Completed {
+		return r.B().Fcall().Function(function).Numkeys(int64(len(keys))).Key(keys...).Arg(args...).Build()
+	})
+}
+
+// load loads the library where it is missing. Never REPLACE: that would clear
+// what is armed.
+func (c *Client) load(ctx context.Context) error {
+	r, err := c.link.get()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, node := range r.Nodes() {
+		ctx, cancel := context.WithTimeout(ctx, 4*c.opts.CommandTimeout)
+		err := node.Do(ctx, node.B().FunctionLoad().FunctionCode(libraryText).Build()).Error()
+		cancel()
+		// A replica gets it from its master.
+		if err != nil && !strings.Contains(err.Error(), "already exists") && !strings.Contains(err.Error(), "READONLY") {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func decimal[N uint32 | uint64 | int64 | uint8](n N) string {
+	if n, ok := any(n).(int64); ok {
+		return strconv.FormatInt(n, 10)
+	}
+	return strconv.FormatUint(uint64(n), 10)
+}

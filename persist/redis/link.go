@@ -1,0 +1,234 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+const (
+	connWriteTimeout = 500 * time.Millisecond // also how long a connection may be silent to a ping
+	dialTimeout      = 500 * time.Millisecond
+	connectEvery     = 250 * time.Millisecond
+	// inFlightMax bounds the commands that wait for an answer below the ring of a
+	// connection: a full ring holds callers beyond their deadline (rueidis#858).
+	inFlightMax = 512
+)
+
+// A link is the way to one Redis, whatever form that has. It is there before the
+// server is: commands fail until a connection was made in the background.
+type link struct {
+	opts   *Options
+	addrs  []string
+	client atomic.Pointer[rueidis.Client]
+	slots  chan struct{}
+	wake   chan struct{} // look whether another server is the master
+
+	invalidations atomic.Int64
+	mu            sync.Mutex
+	master        string // the server that client talks to, where we choose it
+}
+
+func newLink(o *Options, addrs []string) *link {
+	return &link{opts: o, addrs: addrs, slots: make(chan struct{}, inFlightMax), wake: make(chan struct{}, 1)}
+}
+
+// get returns the client, or errDown.
+func (l *link) get() (rueidis.Client, error) {
+	if c := l.client.Load(); c != nil {
+		return *c, nil
+	}
+	return nil, errDown
+}
+
+// with runs f with a client, a slot and a deadline.
+func (l *link) with(ctx context.Context, f func(context.Context, rueidis.Client) error) error {
+	c, err := l.get()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.opts.CommandTimeout)
+	defer cancel()
+	select {
+	case l.slots <- struct{}{}:
+		defer func() { <-l.slots }()
+	case <-ctx.Done():
+		return errInFlight
+	}
+	if err = f(ctx, c); moveOn(err) {
+		select {
+		case l.wake <- struct{}{}:
+		default:
+		}
+	}
+	return err
+}
+
+// keep connects, and stays with the master where servers are replicated without
+// Sentinels, until ctx ends. first is closed after the first try.
+func (l *link) keep(ctx context.Context, first chan<- struct{}) {
+	tick := time.NewTicker(connectEvery)
+	defer tick.Stop()
+	defer l.close()
+	told, warned := false, ""
+	for {
+		err := l.step(ctx)
+		if !told {
+			told = true
+			close(first)
+		}
+		if text := errorText(err); text != warned {
+			warned = text
+			if err != nil {
+				l.opts.Logger.Warn("Redis cannot be reached; it is tried again", "addrs", l.addrs, "err", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if l.client.Load() != nil {
+			select {
+			case <-ctx.Done():
+				return
+			case <-l.wake:
+			}
+		}
+	}
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func (l *link) close() {
+	if c := l.client.Swap(nil); c != nil {
+		(*c).Close()
+	}
+}
+
+// step makes the first connection, or the one to another master.
+func (l *link) step(ctx context.Context) error {
+	if l.client.Load() == nil {
+		c, master, err := l.connect(ctx)
+		if err != nil {
+			return err
+		}
+		l.use(c, master)
+		return nil
+	}
+	l.mu.Lock()
+	present := l.master
+	l.mu.Unlock()
+	if present == "" {
+		return nil // rueidis follows a Cluster or Sentinels itself
+	}
+	master := l.findMaster(ctx, present)
+	if master == "" || master == present {
+		return nil
+	}
+	c, err := l.single(master)
+	if err != nil {
+		return err
+	}
+	l.opts.Logger.Info("another Redis server is the master", "addr", master, "before", present)
+	l.use(c, master)
+	return nil
+}
+
+func (l *link) use(c rueidis.Client, master string) {
+	l.mu.Lock()
+	l.master = master
+	l.mu.Unlock()
+	if old := l.client.Swap(&c); old != nil {
+		go (*old).Close() // it waits for what is in flight
+	}
+}
+
+// connect finds out what the addresses are. master is the one that was chosen of
+// several servers, empty where rueidis chooses or there is one.
+func (l *link) connect(ctx context.Context) (c rueidis.Client, master string, err error) {
+	c, err = rueidis.NewClient(l.option(l.addrs))
+	if err == nil || len(l.addrs) == 1 || l.opts.MasterSet != "" || !strings.Contains(strings.ToUpper(err.Error()), "CLUSTER") {
+		return c, "", err
+	}
+	if master = l.findMaster(ctx, ""); master == "" {
+		return nil, "", errors.New("none of the addresses is a master")
+	}
+	c, err = l.single(master)
+	return c, master, err
+}
+
+func (l *link) single(addr string) (rueidis.Client, error) {
+	o := l.option([]string{addr})
+	o.ForceSingleClient = true
+	c, err := rueidis.NewClient(o)
+	if err != nil && c != nil {
+		c.Close()
+	}
+	return c, err
+}
+
+// findMaster returns the address of the master. Of two, as after a failover that
+// one was not told of, it is the one that has more replicas, then present.
+func (l *link) findMaster(ctx context.Context, present string) (best string) {
+	most := -1
+	for _, addr := range l.addrs {
+		replicas := l.replicas(ctx, addr)
+		if replicas > most || replicas == most && replicas >= 0 && addr == present {
+			best, most = addr, replicas
+		}
+	}
+	return best
+}
+
+// replicas returns how many replicas the master at addr has, -1 when it is none.
+func (l *link) replicas(ctx context.Context, addr string) int {
+	c, err := l.single(addr)
+	if err != nil {
+		return -1
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(ctx, l.opts.CommandTimeout)
+	defer cancel()
+	role, err := c.Do(ctx, c.B().Role().Build()).ToArray()
+	if err != nil || len(role) < 3 {
+		return -1
+	}
+	if name, _ := role[0].ToString(); name != "master" {
+		return -1
+	}
+	replicas, _ := role[2].ToArray()
+	return len(replicas)
+}
+
+func (l *link) option(addrs []string) rueidis.ClientOption {
+	o := rueidis.ClientOption{
+		InitAddress: addrs, Username: l.opts.Username, Password: l.opts.Password, TLSConfig: l.opts.TLS,
+		ClientName: "pixelwall", ConnWriteTimeout: connWriteTimeout, DisableRetry: true,
+		Dialer:            net.Dialer{Timeout: dialTimeout, KeepAlive: time.Second},
+		RingScaleEachConn: 10, PipelineMultiplex: 1, ClientNoEvict: true,
+		ReadBufferEachConn: 64 << 10, WriteBufferEachConn: 64 << 10,
+		OnInvalidations: func(keys []rueidis.RedisMessage) { l.invalidations.Add(int64(len(keys))) },
+	}
+	if l.opts.MasterSet != "" {
+		o.Sentinel = rueidis.SentinelOption{
+			MasterSet: l.opts.MasterSet, Dialer: o.Dialer, TLSConfig: l.opts.TLS, TopologyRefreshInterval: 5 * time.Second,
+		}
+	}
+	return o
+}
+
+// Secrets never reach a log, whoever prints a link.
+func (l *link) LogValue() slog.Value { return slog.StringValue(strings.Join(l.addrs, ",")) }
