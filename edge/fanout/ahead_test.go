@@ -3,6 +3,7 @@ package fanout
 import (
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"pixelwall/core"
 	"pixelwall/wire"
@@ -167,6 +168,7 @@ func comeWhilePeoplePaint(t *testing.T, seed uint64) {
 	near := newClusterRig(t, 16, 16, log)
 	log.claim(core.Holder{Epoch: 1, Relay: 5}, 0)
 	far := near.another()
+	near.tickIs = 100 * time.Millisecond // no join waits longer than it may
 	v := near.newViewer(rnd.IntN(2))
 	fetched := false
 	for range 12 {

@@ -31,6 +31,7 @@ type rig struct {
 	hub     *Hub
 	nowMS   int64
 	passed  time.Duration
+	tickIs  time.Duration // a second unless the test says otherwise
 	seqs    core.Heads
 	clients []*viewer
 	sent    []*gateway.Broadcast
@@ -40,7 +41,7 @@ type rig struct {
 
 func newRig(t *testing.T, width, height int, palette string, tweak func(*Options)) *rig {
 	p, _ := core.NamedPalette(palette)
-	r := &rig{t: t, nowMS: 1_795_000_000_000, config: core.Config{
+	r := &rig{t: t, nowMS: 1_795_000_000_000, tickIs: time.Second, config: core.Config{
 		Version: 1, Width: width, Height: height, Bits: core.BitsFor(len(p)), Blank: core.BlankOf(p), Palette: p, BurstMax: 1}}
 	began := time.Now()
 	opt := Options{
@@ -85,7 +86,7 @@ func (r *rig) place(rnd *rand.Rand, n int) {
 
 // tick ends a tick and hands what it sent to the clients that follow.
 func (r *rig) tick() {
-	r.pass(time.Second)
+	r.pass(r.tickIs)
 	r.sent = r.sent[:0]
 	r.hub.tick()
 	for _, b := range r.sent {
