@@ -124,25 +124,37 @@ func (s *stretch) judge(seq uint64) judgement {
 }
 
 // writers returns who wrote data in each epoch, and who was right before the
-// first entry. Data of an epoch whose claim is not there was claimed earlier, and
-// what lower epochs wrote since is void. Of two who claimed one epoch only the
-// first ever writes data, so data tells which one that was.
+// first entry. Of two who claimed one epoch only the first ever writes data, so
+// data tells which one that was.
 func (s *stretch) writers() (writers map[uint32]core.Holder, start claim) {
+	type taken struct {
+		by   core.Holder // first claim that is seen
+		head uint64      // of what was written before it; meaningless unless some
+		some bool
+	}
 	writers = make(map[uint32]core.Holder)
-	claimed := make(map[uint32]bool)
+	claims := make(map[uint32]taken)
+	head, some := uint64(0), false
 	for i := range s.entries {
 		e := &s.entries[i]
+		epoch := e.holder.Epoch
 		if e.kind == core.KindClaim {
-			claimed[e.holder.Epoch] = true
+			if _, known := claims[epoch]; !known {
+				claims[epoch] = taken{e.holder, head, some}
+			}
 			continue
 		}
-		if _, known := writers[e.holder.Epoch]; known {
-			continue
+		if _, known := writers[epoch]; !known {
+			writers[epoch] = e.holder
+			// A take-over joins what it found. What does not was claimed earlier, and
+			// whatever lower epochs wrote here is void.
+			c := claims[epoch]
+			joins := c.by == e.holder && (!c.some || e.follows == c.head || e.follows < c.head && e.kind != core.KindMarker)
+			if !joins && epoch >= start.Epoch {
+				start = e.claim()
+			}
 		}
-		writers[e.holder.Epoch] = e.holder
-		if !claimed[e.holder.Epoch] && e.holder.Epoch >= start.Epoch {
-			start = e.claim()
-		}
+		head, some = max(head, e.last), true
 	}
 	return writers, start
 }

@@ -178,15 +178,16 @@ func (k *seeker) beginning(ctx context.Context, s *stretch, from uint64, end int
 	}
 }
 
-// last returns the seq that the log leads to, 0 when it tells none.
-func (k *seeker) last(ctx context.Context) (uint64, error) {
+// last returns the seq that the log leads to, 0 when it tells none, and who may
+// write there.
+func (k *seeker) last(ctx context.Context) (uint64, claim, error) {
 	begin, end, err := k.log.bounds(ctx)
 	if err != nil {
-		return 0, err
+		return 0, claim{}, err
 	}
 	s := stretch{at: end, to: end}
 	j, err := k.stepBack(ctx, &s, 1<<64-1, begin)
-	return j.head, err
+	return j.head, j.right, err
 }
 
 func (k *seeker) gone(what string) error {

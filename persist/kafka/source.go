@@ -71,6 +71,15 @@ func (s *source) refresh(ctx context.Context) (*layout, error) {
 	return l, nil
 }
 
+// layoutNow is refresh that goes on until it is answered.
+func (s *source) layoutNow(ctx context.Context) (l *layout, err error) {
+	err = s.again(ctx, func(ctx context.Context) (err error) {
+		l, err = s.refresh(ctx)
+		return err
+	})
+	return l, err
+}
+
 // leader returns who leads partition p.
 func (s *source) leader(ctx context.Context, p core.ShardID) (*kgo.Broker, *layout, error) {
 	s.mu.Lock()

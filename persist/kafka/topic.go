@@ -75,6 +75,15 @@ func (t *Topic) Close() {
 // Name returns the name of the topic.
 func (t *Topic) Name() string { return t.o.Topic }
 
+// Partitions returns how many partitions the topic has, once it is there.
+func (t *Topic) Partitions(ctx context.Context) (int, error) {
+	l, err := t.source.layoutNow(ctx)
+	if err != nil {
+		return 0, unavailable(err)
+	}
+	return len(l.leaders), nil
+}
+
 // Ping fails unless every partition of the topic has a leader that clients can
 // be told of.
 func (t *Topic) Ping(ctx context.Context) error {

@@ -1,0 +1,201 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"pixelwall/core"
+)
+
+// A run is what a follower goes through.
+type run struct {
+	applied []string // cut records
+	ends    []uint64 // head after each
+	at      []int64  // offset of each
+	reload  bool     // it found that it must reload
+	core.Follower
+}
+
+func (r *run) next(rec *core.Record, offset int64) {
+	c := *rec
+	switch r.Next(&c) {
+	case core.Apply:
+		r.applied = append(r.applied, fmt.Sprintf("%d %d-%d %v %v", c.Kind, c.First, c.Last(), c.Events, c.LastOld))
+		r.ends = append(r.ends, c.Last())
+		r.at = append(r.at, offset)
+	case core.Gap, core.Phantom:
+		r.reload = true
+	}
+}
+
+// after returns what r went through behind seq.
+func (r *run) after(seq uint64) []string {
+	i, _ := slices.BinarySearch(r.ends, seq+1)
+	if seq == 0 {
+		i = 0 // the start canvas has seq 0
+	}
+	return r.applied[i:]
+}
+
+func TestASearchLeadsWhereAFollowerOfEverythingWent(t *testing.T) {
+	layouts := 3000
+	if testing.Short() {
+		layouts = 300
+	}
+	base := rand.Uint64()
+	found, gone := 0, 0
+	for i := range layouts {
+		seed := base + uint64(i)
+		rng := rand.New(rand.NewPCG(seed, 0))
+		m := &memoryPartition{records: makeHistory(rng, 4+rng.IntN(60)), chunk: 1 + rng.IntN(8)}
+		all := &run{}
+		for o, r := range m.records {
+			all.next(r, int64(o))
+		}
+		if all.reload {
+			t.Fatalf("seed %d: the history itself has a hole", seed)
+		}
+		// Retention leaves days of claims, and so never a deposed relay's records alone.
+		if n := int64(len(m.records)) - 2*layoutBack; n > 0 && rng.IntN(2) == 0 {
+			m.begin = rng.Int64N(n)
+		}
+		for range 20 {
+			from := uint64(0)
+			if n := rng.IntN(len(all.ends) + 1); n > 0 {
+				from = all.ends[n-1]
+				if rng.IntN(3) == 0 { // inside a record, or where seqs were lost
+					from -= min(from, rng.Uint64N(6))
+				}
+			}
+			if checkSearch(t, seed, m, all, from) {
+				found++
+			} else {
+				gone++
+			}
+		}
+		if t.Failed() {
+			return
+		}
+	}
+	t.Logf("seeds from %d: %d places found, %d gone", base, found, gone)
+	if found == 0 || gone == 0 {
+		t.Error("one of the outcomes never came")
+	}
+}
+
+// checkSearch reports whether there is a place for from.
+func checkSearch(t *testing.T, seed uint64, m *memoryPartition, all *run, from uint64) bool {
+	t.Helper()
+	k := &seeker{log: m, shard: layoutShard, back: layoutBack}
+	p, err := k.seek(t.Context(), from)
+	want := all.after(from)
+	need := int64(len(m.records)) // offset of the first that a reader from there needs
+	if len(want) > 0 {
+		need = all.at[len(all.at)-len(want)]
+	}
+	if core.CodeOf(err) == core.CodeNotFound && err != nil {
+		if m.begin <= need && (from > 0 || m.begin == 0) {
+			t.Errorf("seed %d: from %d with the beginning at %d: %v, but offset %d is there", seed, from, m.begin, err, need)
+		}
+		return false
+	}
+	if err != nil {
+		t.Errorf("seed %d: from %d: %v", seed, from, err)
+		return false
+	}
+	got := &run{}
+	got.Heads[layoutShard] = from
+	if p.claim != nil {
+		got.next(p.claim, 0)
+	}
+	for o := p.offset; o < int64(len(m.records)); o++ {
+		got.next(m.records[o], o)
+	}
+	between := from > 0 && !slices.Contains(all.ends, from) && !inside(m, all, from)
+	switch {
+	case between && len(want) > 0:
+		// A reader that holds what nobody else has must hear so.
+		if !got.reload && countsIn(m, p.offset) {
+			t.Errorf("seed %d: from %d, which no log holds: not told to reload", seed, from)
+		}
+	case m.begin > need && got.reload:
+		// The beginning lies among what somebody repeated, so only a record behind
+		// that shows what is missing. The reader hears of it, which is what counts.
+	case m.begin > need && len(got.applied) == 0:
+		if countsIn(m, p.offset) {
+			t.Errorf("seed %d: from %d is neither found nor gone", seed, from)
+		}
+	case got.reload || !slices.Equal(ends(got), all.ends[len(all.ends)-len(want):]):
+		t.Errorf("seed %d: from %d (begin %d): offset %d of %d, claim %+v, went to %v, reload %v\nwant %v", seed, from, m.begin, p.offset, len(m.records), p.claim, got.ends, got.reload, all.ends[len(all.ends)-len(want):])
+	case got.Holders[layoutShard] != all.Holders[layoutShard]:
+		t.Errorf("seed %d: from %d: ends with %v, want %v", seed, from, got.Holders[layoutShard], all.Holders[layoutShard])
+	case p.known > p.offset:
+		t.Errorf("seed %d: from %d: offset %d, known %d", seed, from, p.offset, p.known)
+	}
+	return true
+}
+
+func ends(r *run) []uint64 { return r.ends }
+
+// inside reports whether seq lies in a record that all went through.
+func inside(m *memoryPartition, all *run, seq uint64) bool {
+	for _, o := range all.at {
+		if r := m.records[o]; r.First <= seq && seq <= r.Last() {
+			return true
+		}
+	}
+	return false
+}
+
+// countsIn reports whether a follower that stands nowhere hears anything behind offset.
+func countsIn(m *memoryPartition, offset int64) bool {
+	for _, r := range m.records[offset:] {
+		if r.Kind != core.KindClaim {
+			return true
+		}
+	}
+	return false
+}
+
+func TestTheLastSeqIsThatOfWhoMayWrite(t *testing.T) {
+	base := rand.Uint64()
+	for i := range 2000 {
+		seed := base + uint64(i)
+		rng := rand.New(rand.NewPCG(seed, 1))
+		m := &memoryPartition{records: makeHistory(rng, 4+rng.IntN(60)), chunk: 1 + rng.IntN(8)}
+		var all run
+		for o, r := range m.records {
+			all.next(r, int64(o))
+		}
+		k := &seeker{log: m, shard: layoutShard, back: layoutBack}
+		last, _, err := k.last(t.Context())
+		if err != nil || last != all.Heads[layoutShard] {
+			t.Fatalf("seed %d: %d, %v, want %d", seed, last, err, all.Heads[layoutShard])
+		}
+	}
+}
+
+func TestASearchReadsLittle(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 7))
+	m := &memoryPartition{records: makeHistory(rng, 100_000), chunk: 8}
+	var all run
+	for o, r := range m.records {
+		all.next(r, int64(o))
+	}
+	worst := 0
+	for range 500 {
+		m.reads = 0
+		k := &seeker{log: m, shard: layoutShard, back: layoutBack}
+		if _, err := k.seek(context.Background(), all.ends[1+rng.IntN(len(all.ends)-1)]); err != nil {
+			t.Fatal(err)
+		}
+		worst = max(worst, m.reads)
+	}
+	// 18 halvings and some steps around the place.
+	if t.Logf("at most %d reads in %d records", worst, len(m.records)); worst > 60 {
+		t.Errorf("%d reads", worst)
+	}
+}
