@@ -42,7 +42,8 @@ type Outbox interface {
 	Fence(ctx context.Context, s ShardID, epoch uint32) error
 
 	// Rebuild replaces configuration and pixels, CodeMismatch unless epoch is the
-	// last fence and nothing is armed.
+	// last fence, nothing is armed, and nothing that was written since that fence
+	// was lost: a server that restarted or was put back has to be fenced anew.
 	Rebuild(ctx context.Context, s ShardID, epoch uint32, b Base) error
 
 	// Recall makes requests known as stored, on the same terms. A Request that is
@@ -110,7 +111,8 @@ type Archive interface {
 	// node that dies may still forget the last few seconds: see SetWatermark.
 	Write(ctx context.Context, rs []*Record) error
 
-	// SetWatermark notes that everything up to p is safe.
+	// SetWatermark notes that everything up to p is safe. One below the present
+	// watermark, by a worker that does not know that it was replaced, changes nothing.
 	SetWatermark(ctx context.Context, s ShardID, p Position) error
 
 	// Disturbed returns how often a node of the archive was lost or came back. When
