@@ -1,0 +1,293 @@
+package session
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
+
+	"pixelwall/core"
+	"pixelwall/edge/fanout"
+	"pixelwall/edge/gateway"
+	"pixelwall/wire"
+)
+
+// A slowSequencer stores what it is given when the gate of its shard is open.
+type slowSequencer struct {
+	gates [core.ShardsMax]chan struct{}
+
+	mu    sync.Mutex
+	heads core.Heads
+	order []core.Placement
+	calls []int // placements of each call
+}
+
+func newSlowSequencer(shut ...core.ShardID) *slowSequencer {
+	q := &slowSequencer{}
+	for s := range q.gates {
+		q.gates[s] = make(chan struct{})
+	}
+	for s := range q.gates {
+		closed := false
+		for _, k := range shut {
+			closed = closed || core.ShardID(s) == k
+		}
+		if !closed {
+			close(q.gates[s])
+		}
+	}
+	return q
+}
+
+func (q *slowSequencer) Place(_ context.Context, ps []core.Placement, out []core.Outcome) error {
+	q.mu.Lock()
+	q.calls = append(q.calls, len(ps))
+	q.mu.Unlock()
+	for i, p := range ps {
+		<-q.gates[p.Shard]
+		q.mu.Lock()
+		q.heads[p.Shard]++
+		out[i] = core.Outcome{Shard: p.Shard, Seq: q.heads[p.Shard], TimeMS: 1}
+		q.order = append(q.order, p)
+		q.mu.Unlock()
+	}
+	return nil
+}
+
+func (q *slowSequencer) Configure(context.Context, core.Config) error { return nil }
+
+func (q *slowSequencer) sizes() []int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return append([]int(nil), q.calls...)
+}
+
+type noCooldowns struct{ core.Cooldowns }
+
+func (noCooldowns) Allowance(context.Context, uint64, int64) (core.Allowance, error) {
+	return core.Allowance{}, nil
+}
+
+// A talk is a server with one painter on a real connection.
+type talk struct {
+	t    *testing.T
+	srv  *Server
+	gw   *gateway.Gateway
+	conn net.Conn
+	stop func() // ends Run and waits until what was queued is answered
+}
+
+func newTalk(t *testing.T, q core.Sequencer, tweak func(*Options)) *talk {
+	p, _ := core.NamedPalette("place2017")
+	hub, err := fanout.NewHub(fanout.Options{
+		Base: &core.Snapshot{Canvas: 1, Config: core.Config{
+			Version: 1, Width: 1024, Height: 1024, Bits: 4, Palette: p, BurstMax: 1,
+		}},
+		TickEvery: time.Second,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opt := Options{
+		Hub: hub, Sequencer: q, Cooldowns: noCooldowns{}, Logger: slog.New(slog.DiscardHandler), CanvasID: 1,
+		Verify:   func(string) (User, error) { return User{ID: 7, Name: "painter"}, nil },
+		ReadOnly: func() bool { return false }, Online: func() int { return 1 }, NowMS: func() int64 { return 1 },
+	}
+	tweak(&opt)
+	k := &talk{t: t, srv: New(opt)}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		k.srv.Run(ctx)
+	}()
+	k.stop = func() {
+		cancel()
+		<-ended
+	}
+	g, err := gateway.Start(gateway.Config{Addr: "127.0.0.1:0", MessagesPerSecond: 1e6, MessageBurst: 1 << 20}, k.srv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.gw = g
+	t.Cleanup(func() {
+		k.stop()
+		if err := g.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	if k.conn, _, _, err = ws.Dial(context.Background(), "ws://"+g.Addr().String()+"/ws"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { k.conn.Close() })
+	k.say(wire.Hello{Version: wire.Version, Instance: 3, Capabilities: wire.CanRange, Token: "any"})
+	k.hear(wire.TypeInit)
+	return k
+}
+
+func (k *talk) say(m interface{ AppendTo([]byte) []byte }) {
+	k.t.Helper()
+	if err := wsutil.WriteClientBinary(k.conn, m.AppendTo(nil)); err != nil {
+		k.t.Fatal(err)
+	}
+}
+
+// place paints a pixel of shard s, 0 to 3.
+func (k *talk) place(number uint32, s core.ShardID) {
+	x, y := core.Coordinates(s, number)
+	k.say(wire.Place{Number: number, X: uint16(x), Y: uint16(y), Color: 1})
+}
+
+// hear returns the next message, which must be of type want.
+func (k *talk) hear(want wire.Type) []byte {
+	k.t.Helper()
+	_ = k.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	msg, _, err := wsutil.ReadServerData(k.conn)
+	if err != nil || wire.TypeOf(msg) != want {
+		k.t.Fatalf("got %v %x, %v; want %v", wire.TypeOf(msg), msg, err, want)
+	}
+	return msg
+}
+
+func (k *talk) placed() wire.Placed {
+	k.t.Helper()
+	p, err := wire.ParsePlaced(k.hear(wire.TypePlaced))
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return p
+}
+
+func (k *talk) eventually(what string, cond func() bool) {
+	k.t.Helper()
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	patience := time.After(20 * time.Second)
+	for !cond() {
+		select {
+		case <-look.C:
+		case <-patience:
+			k.t.Fatalf("%s did not happen", what)
+		}
+	}
+}
+
+func TestASlowShardHoldsUpNobodyElse(t *testing.T) {
+	q := newSlowSequencer(2)
+	k := newTalk(t, q, func(o *Options) { o.Lanes = 4 })
+	for number := uint32(1); number <= 30; number += 3 {
+		k.place(number, 2)
+		k.place(number+1, 0)
+		k.place(number+2, 3)
+	}
+	last := map[uint8]uint64{}
+	for range 20 {
+		p := k.placed()
+		if p.Shard == 2 || p.Seq != last[p.Shard]+1 {
+			t.Fatalf("%+v after %v", p, last)
+		}
+		last[p.Shard] = p.Seq
+	}
+	close(q.gates[2])
+	for i := range uint64(10) {
+		if p := k.placed(); p.Shard != 2 || p.Seq != i+1 || p.Number != uint32(1+3*i) {
+			t.Fatalf("%+v as answer %d of the slow shard", p, i)
+		}
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	numbers := map[core.ShardID]uint32{}
+	for _, p := range q.order {
+		if p.Request.Number < numbers[p.Shard] {
+			t.Fatalf("shard %d: number %d after %d", p.Shard, p.Request.Number, numbers[p.Shard])
+		}
+		numbers[p.Shard] = p.Request.Number
+	}
+}
+
+func TestAFewPlacementsWaitForMore(t *testing.T) {
+	q := newSlowSequencer()
+	k := newTalk(t, q, func(o *Options) { o.Lanes, o.Gather = 2, time.Hour })
+	for number := range uint32(gatherMax - 1) {
+		k.place(number+1, 1)
+	}
+	k.eventually("all but one waiting", func() bool {
+		l := k.srv.placer.lanes[1]
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.asked) == gatherMax-1
+	})
+	if got := q.sizes(); len(got) != 0 {
+		t.Fatalf("calls of %v before there were enough", got)
+	}
+	k.place(gatherMax, 1)
+	for range gatherMax {
+		k.placed()
+	}
+	if got := q.sizes(); len(got) != 1 || got[0] != gatherMax {
+		t.Fatalf("calls of %v, want one of %d", got, gatherMax)
+	}
+	k.place(gatherMax+1, 0)
+	k.eventually("one waiting", func() bool {
+		l := k.srv.placer.lanes[0]
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.asked) == 1
+	})
+	k.stop() // what waits is placed at once
+	if p := k.placed(); p.Number != gatherMax+1 {
+		t.Fatalf("%+v", p)
+	}
+}
+
+func TestAGatherEndsByItself(t *testing.T) {
+	q := newSlowSequencer()
+	k := newTalk(t, q, func(o *Options) { o.Gather = 5 * time.Millisecond })
+	for number := range uint32(3) {
+		k.place(number+1, 1)
+		k.placed()
+	}
+}
+
+func TestABusyLaneLeavesRoomInTheOthers(t *testing.T) {
+	var p placer
+	p.init(&Server{opt: Options{Lanes: 4}})
+	fill := func(s core.ShardID) (n int) {
+		for p.add(nil, core.Placement{Shard: s}) {
+			n++
+		}
+		return n
+	}
+	const own, spare = placementsMax / 8, placementsMax / 2
+	for s, want := range []int{own + spare, own, own, own} {
+		if got := fill(core.ShardID(s)); got != want {
+			t.Errorf("lane %d takes %d, want %d", s, got, want)
+		}
+	}
+	p = placer{}
+	p.init(&Server{opt: Options{}})
+	if got := fill(9); got != placementsMax {
+		t.Errorf("a single lane takes %d, want %d", got, placementsMax)
+	}
+}
+
+// A queue that has grown to its size takes placements without memory of its own.
+func TestAPlacementThatWaitsAllocatesNothing(t *testing.T) {
+	var p placer
+	p.init(&Server{opt: Options{Lanes: 4, Gather: time.Hour}})
+	l := p.lanes[1]
+	l.asked, l.askers = make([]core.Placement, 0, 256), make([]*client, 0, 256)
+	if n := testing.AllocsPerRun(100, func() {
+		for range 200 {
+			p.add(nil, core.Placement{Shard: 1})
+		}
+		l.asked, l.askers = l.asked[:0], l.askers[:0]
+	}); n != 0 {
+		t.Errorf("%v allocations for 200 placements", n)
+	}
+}
