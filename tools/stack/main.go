@@ -93,10 +93,17 @@ func main() {
 const startTime = 5 * time.Minute
 
 func (u *up) Run(ctx context.Context, c *cli) error {
-	if old, err := servers.Load(c.Dir); err == nil {
-		return fmt.Errorf("a stack is up in %s already: see status, or take it down first", old.Dir)
-	} else if !errors.Is(err, os.ErrNotExist) {
+	old, err := servers.Load(c.Dir)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+	case err != nil:
 		return err
+	case old.Running():
+		return fmt.Errorf("a stack is up in %s already: see status, or take it down first", old.Dir)
+	default: // the machine was restarted
+		if err := old.Down(); err != nil {
+			return err
+		}
 	}
 	stack, err := u.start(ctx, u.options(c.Dir, c.Cache))
 	if err != nil {
@@ -115,7 +122,7 @@ func (u *which) start(ctx context.Context, o servers.Options) (*servers.Stack, e
 		return nil, err
 	}
 	if err := stack.Save(); err != nil {
-		return nil, errors.Join(err, stack.Kill())
+		return nil, errors.Join(err, stack.Down())
 	}
 	return stack, nil
 }

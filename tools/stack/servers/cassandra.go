@@ -114,7 +114,7 @@ func startCassandra(ctx context.Context, o Options) ([]*Server, error) {
 	var all []*Server
 	for i, host := range hosts {
 		s := o.newServer(Cassandra, i, host, nativePort)
-		if err := makeDirs([]*Server{s}); err != nil {
+		if err := s.makeDir(); err != nil {
 			return all, err
 		}
 		jmxPort, err := freePort(loopback)

@@ -34,6 +34,9 @@ func TestARegistryOutOfReachIsToldInOneLine(t *testing.T) {
 	if left, _ := os.ReadDir(cache); len(left) > 0 {
 		t.Errorf("%s stays behind", left[0].Name())
 	}
+	if left, _ := os.ReadDir(o.Dir); len(left) > 0 {
+		t.Errorf("a failed start leaves %s", left[0].Name())
+	}
 	o.SkipMissing = true
 	stack, err := servers.Up(t.Context(), o)
 	if err != nil {

@@ -2,7 +2,6 @@ package servers
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 )
 
@@ -32,13 +31,4 @@ func (v jvm) command(options []string, class string, args ...string) []string {
 	line = append(line, options...)
 	line = append(line, "-cp", filepath.Join(v.lib, "*"), class)
 	return append(line, args...)
-}
-
-func makeDirs(servers []*Server) error {
-	for _, s := range servers {
-		if err := os.MkdirAll(filepath.Join(s.Dir, "data"), 0o755); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -69,18 +69,18 @@ func startKafka(ctx context.Context, o Options) ([]*Server, error) {
 		}
 		all[i] = o.newServer(Kafka, i, loopback, ports[i])
 	}
-	if err := makeDirs(all); err != nil {
-		return nil, err
-	}
 	for i, s := range all {
+		if err := s.makeDir(); err != nil {
+			return all[:i], err
+		}
 		conf := filepath.Join(s.Dir, "server.properties")
 		if err := writeFile(conf, serverProperties(i, ports, controllers, filepath.Join(s.Dir, "data"), o.Kafka.Extra)); err != nil {
-			return nil, err
+			return all, err
 		}
 		s.Args = v.command([]string{"-Dorg.slf4j.simpleLogger.showDateTime=true"}, "kafka.Kafka", conf)
 	}
 	if err := formatKafka(ctx, v, all); err != nil {
-		return nil, err
+		return all, err
 	}
 	return all, launchAll(all)
 }

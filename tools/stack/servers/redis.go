@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -93,7 +92,7 @@ func newRedis(o Options, program string, i int) (*Server, error) {
 		return nil, err
 	}
 	s := o.newServer(Redis, i, loopback, port)
-	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
+	if err := s.makeDir(); err != nil {
 		return nil, err
 	}
 	s.Args = []string{program, filepath.Join(s.Dir, "redis.conf")}

@@ -56,6 +56,15 @@ func (s *Server) Running() bool {
 	return ok && started == s.Started
 }
 
+// makeDir makes the folder of a server that never ran. One that is there has the
+// data of another, or another that still runs.
+func (s *Server) makeDir() error {
+	if err := os.Mkdir(s.Dir, 0o755); err != nil {
+		return fmt.Errorf("the folder of %s has to be a new one: %w", s.Name, err)
+	}
+	return os.Mkdir(filepath.Join(s.Dir, "data"), 0o755)
+}
+
 // Launch starts the process and does not wait until it answers.
 func (s *Server) Launch() error {
 	if s.Running() {

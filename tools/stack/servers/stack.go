@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -58,7 +59,7 @@ func CacheDir() string {
 }
 
 // Up starts the servers and returns when all have answered and know each other.
-// On an error nothing is left running.
+// On an error nothing is left, neither processes nor data.
 func Up(ctx context.Context, o Options) (*Stack, error) {
 	if err := o.setDefaults(); err != nil {
 		return nil, err
@@ -67,6 +68,9 @@ func Up(ctx context.Context, o Options) (*Stack, error) {
 		return nil, err
 	}
 	stack := &Stack{Dir: o.Dir}
+	if _, err := os.Stat(stack.stateFile()); err == nil {
+		return nil, fmt.Errorf("%s is the folder of another stack", o.Dir)
+	}
 	var missing sync.Mutex
 	g, startCtx := errgroup.WithContext(ctx)
 	start := func(kind Kind, wanted bool, to *[]*Server, fn func(context.Context, Options) ([]*Server, error)) {
@@ -95,7 +99,7 @@ func Up(ctx context.Context, o Options) (*Stack, error) {
 		err = stack.Ready(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(err, stack.Kill())
+		return nil, errors.Join(err, stack.Down())
 	}
 	return stack, nil
 }
@@ -114,7 +118,7 @@ func (s *Stack) Ready(ctx context.Context) error {
 
 // All returns every server.
 func (s *Stack) All() []*Server {
-	return append(append(append([]*Server{}, s.Redis...), s.Kafka...), s.Cassandra...)
+	return slices.Concat(s.Redis, s.Kafka, s.Cassandra)
 }
 
 // Find returns the server of a name.
@@ -128,6 +132,9 @@ func (s *Stack) Find(name string) (*Server, error) {
 	}
 	return nil, fmt.Errorf("there is no server %q; there are %s", name, strings.Join(names, ", "))
 }
+
+// Running reports whether any server runs.
+func (s *Stack) Running() bool { return slices.ContainsFunc(s.All(), (*Server).Running) }
 
 // Kill ends all servers at once.
 func (s *Stack) Kill() error {
