@@ -77,6 +77,13 @@ type boardCanvas struct {
 	follower  core.Follower
 	times     [core.ShardsMax]int64
 	snapshots int
+	resets    uint64
+}
+
+func (b *boardCanvas) Resets() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.resets
 }
 
 func (b *boardCanvas) Config() *core.Config {
@@ -114,6 +121,12 @@ func (b *boardCanvas) apply(r *core.Record) error {
 	}
 	b.times[r.Shard] = r.TimeMS
 	return b.board.Apply(r)
+}
+
+func (b *boardCanvas) reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.resets++
 }
 
 func (b *boardCanvas) made() int {

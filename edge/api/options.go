@@ -31,6 +31,13 @@ type Canvas interface {
 	Snapshot() *core.Snapshot
 }
 
+// A Resetter is a Canvas that may take back what it gave: clients are told to
+// fetch it again, and must not get what was made before that.
+type Resetter interface {
+	// Resets returns how often that happened.
+	Resets() uint64
+}
+
 // Sessions makes guests; token.Issuer does it.
 type Sessions interface {
 	Issue(addr netip.Addr, exempt bool, now time.Time) (token.Guest, error)

@@ -43,11 +43,12 @@ func (vs *versions) newest() (*version, error) {
 	vs.drop(now)
 	if n := len(vs.kept); n > 0 {
 		last := vs.kept[n-1]
-		age, grown := now.Sub(last.made), vs.canvas.Config().Geometry() != last.config.Geometry()
-		if vs.canvas.Heads() == last.heads || !grown && (age < versionEvery || !vs.fits(last)) {
-			return last, nil // but never a smaller canvas to those who were told that it grew
+		age, fetched := now.Sub(last.made), vs.canvas.Config().Geometry() != last.config.Geometry() || vs.resets() != last.resets
+		if vs.canvas.Heads() == last.heads || !fetched && (age < versionEvery || !vs.fits(last)) {
+			return last, nil // but never the canvas from before to those who were told to fetch it again
 		}
 	}
+	resets := vs.resets()
 	s := vs.canvas.Snapshot()
 	if s == nil {
 		err := core.NewError(core.CodeUnavailable, "the canvas is still being read")
@@ -60,8 +61,16 @@ func (vs *versions) newest() (*version, error) {
 		time.AfterFunc(versionKept, func() { vs.find("") })
 	}
 	v := newVersion(s, now)
+	v.resets = resets
 	vs.kept = append(vs.kept, v)
 	return v, nil
+}
+
+func (vs *versions) resets() uint64 {
+	if r, ok := vs.canvas.(Resetter); ok {
+		return r.Resets()
+	}
+	return 0
 }
 
 // fits reports whether there is room for a version beside those that are kept.
@@ -106,6 +115,7 @@ type version struct {
 	name     string
 	heads    core.Heads
 	config   core.Config
+	resets   uint64 // of the canvas before this was made
 	canvas   wire.CanvasFile
 	file     *blob
 	bytes    atomic.Int64 // of all forms

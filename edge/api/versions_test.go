@@ -25,6 +25,8 @@ func TestAVersionIsMadeWhenSomethingChangedAndASecondIsOver(t *testing.T) {
 		{"a pixel changed a second after the last version", func() { w.place(1, [3]int{1, 1, 1}) }, false},
 		{"a pixel changed within a second of it", func() { w.place(1, [3]int{1, 1, 2}); w.clock.add(999 * time.Millisecond) }, true},
 		{"the second is over", func() { w.clock.add(time.Millisecond) }, false},
+		{"clients were told to fetch it again within a second", func() { w.place(1, [3]int{1, 1, 3}); w.board.reset() }, false},
+		{"they were told, and nothing is newer", func() { w.board.reset() }, true},
 	} {
 		step.do()
 		next := w.location()
@@ -33,8 +35,8 @@ func TestAVersionIsMadeWhenSomethingChangedAndASecondIsOver(t *testing.T) {
 		}
 		first = next
 	}
-	if made := w.board.made(); made != 3 {
-		t.Errorf("%d snapshots were taken, want 3", made)
+	if made := w.board.made(); made != 4 {
+		t.Errorf("%d snapshots were taken, want 4", made)
 	}
 	w.sameAsBoard(w.fetch())
 }
