@@ -144,7 +144,9 @@ func (f *Fold) setConfig(c *Config) {
 	f.Config.Palette = append(Palette(nil), c.Palette...)
 }
 
-// Snapshot returns a copy of what f holds, with time timeMS; nil while nothing is known.
+// Snapshot returns a copy of what f holds, with time timeMS; nil while nothing is
+// known. It has no pixels of a shard of which nothing is known, whose start may
+// still come.
 func (f *Fold) Snapshot(timeMS int64) *Snapshot {
 	if f.Board == nil {
 		return nil
@@ -152,6 +154,9 @@ func (f *Fold) Snapshot(timeMS int64) *Snapshot {
 	s := &Snapshot{Canvas: f.Canvas, Config: f.Config, TimeMS: timeMS, Heads: f.Heads, Holders: f.Holders, Times: f.Times}
 	s.Config.Palette = append(Palette(nil), f.Config.Palette...)
 	for _, id := range f.Board.Geometry().Shards() {
+		if f.Begun>>id&1 == 0 && f.Heads[id] == 0 {
+			continue
+		}
 		s.Shards[id] = f.Board.AppendPacked(make([]byte, 0, f.Board.Geometry().PackedBytes(id)), id)
 	}
 	return s
