@@ -197,13 +197,16 @@ var errGap = errors.New("a record is missing")
 
 // follow keeps the view at the end of the topic until ctx ends.
 func (r *Relay) follow(ctx context.Context) {
-	newest := false
+	newest, told := false, ""
 	for ctx.Err() == nil {
 		err := r.followOnce(ctx, newest)
 		if ctx.Err() != nil {
 			return
 		}
-		r.o.Logger.Warn("the relay reads the log again", "err", err)
+		if err.Error() != told {
+			told = err.Error()
+			r.o.Logger.Warn("the relay reads the log again", "err", err)
+		}
 		if code := core.CodeOf(err); code == core.CodeNotFound || code == core.CodeMismatch {
 			r.view.reset(nil)
 			newest = code == core.CodeNotFound && !newest
