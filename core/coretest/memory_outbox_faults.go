@@ -18,8 +18,15 @@ func (m *MemoryOutbox) Restart() { m.Lose(0) }
 func (m *MemoryOutbox) Lose(writes int) []core.PastEvent {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	lost := m.takeBack(writes)
+	if m.mistake == StoresArmed {
+		for s := range m.shards {
+			m.armed[m.server][s].seq = m.shards[s].seq
+		}
+		return lost
+	}
 	m.armed[m.server], m.stood[m.server] = [core.ShardsMax]armed{}, [core.ShardsMax]stood{}
-	return m.takeBack(writes)
+	return lost
 }
 
 // Failover makes the other server the master, which lacks the last writes. What

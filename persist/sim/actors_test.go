@@ -41,7 +41,7 @@ func (w *world) relay(p *process) {
 	}
 	outbox, kept := w.plant.outbox(p, w.outbox.As(p.hook)), w.archive.As(p.hook)
 	r := relay.New(relay.Options{
-		ID: p.id("relay"), Outbox: outbox, Leases: w.plant.leases(p, w.outbox.As(p.hook)), Topic: w.plant.topic(p, twice{w.topic.As(p.hook), p}),
+		ID: p.id("relay"), Outbox: outbox, Leases: w.outbox.As(p.hook), Topic: w.plant.topic(p, twice{w.topic.As(p.hook), p}),
 		Create: relay.Create{Canvas: p.id("canvas"), Config: w.config, Start: start},
 		NowMS:  nowMS, Snapshots: w.plant.snapshots(p, kept), Logger: p.logger(),
 		Safe: func(ctx context.Context) (core.Heads, error) {
@@ -66,13 +66,17 @@ func (w *world) relay(p *process) {
 // archiver is one life of an archive worker.
 func (w *world) archiver(p *process) {
 	topic := w.topic.As(p.hook)
+	settle := syncMS*time.Millisecond + 200*time.Millisecond
+	if w.plant.unsettled {
+		settle = 10 * time.Millisecond
+	}
 	a := archive.New(archive.Options{
 		Owner: p.id("owner"), Archive: w.plant.archive(p, w.archive.As(p.hook)), Leases: w.outbox.As(p.hook), Logger: p.logger(),
 		Tail: func(ctx context.Context, shards []core.ShardID, from core.Heads, fn func(*core.Record) error) error {
 			return w.plant.tail(p, topic).Tail(ctx, from, fn)
 		},
 		Shards: w.config.Geometry().Shards,
-		Settle: syncMS*time.Millisecond + 200*time.Millisecond, LeaseTTL: 3 * time.Second, RetryEach: 100 * time.Millisecond, EventsMax: 8,
+		Settle: settle, LeaseTTL: 3 * time.Second, RetryEach: 100 * time.Millisecond, EventsMax: 8,
 	})
 	a.Run(p.ctx)
 	w.count("archived again", a.Stats().Restarts)

@@ -102,11 +102,16 @@ func (e *edge) next(p *process, r *core.Record) error {
 	switch {
 	case err != nil:
 		return errors.Join(errFold, err)
+	case verdict == core.Gap && e.w.plant.skipGaps:
+		e.fold.Heads[r.Shard] = r.First - 1
+		_, _ = e.fold.Next(r)
 	case verdict == core.Gap:
 		return errGap
+	case verdict == core.Phantom && e.w.plant.noPhantoms:
+		e.fold.Heads[r.Shard] = r.First
 	case verdict == core.Phantom:
 		e.w.note("phantom")
-		return e.w.plant.phantom()
+		return errPhantom
 	case verdict == core.Stale:
 		e.w.note("stale at an edge")
 	}

@@ -106,7 +106,11 @@ func newWorld(seed uint64, p plant) *world {
 	if r.IntN(8) == 0 {
 		w.rates = rates{} // a run in which nothing fails
 	}
+	if p.weather != nil {
+		p.weather(&w.rates)
+	}
 	w.outbox = coretest.NewMemoryOutbox(nowMS)
+	w.outbox.Err(p.mistake)
 	w.topic = coretest.NewMemoryTopic(r.IntN(4))
 	w.archive = coretest.NewMemoryArchive(nowMS, syncMS)
 	w.ctx, w.end = context.WithCancel(context.Background())
