@@ -9,4 +9,11 @@
 // batch is encoded against, and what HTTP serves. A tick costs one encoding per
 // changed shard, however many clients watch it. Nothing here touches a socket,
 // waits for a client, or decides whether a placement is allowed.
+//
+// In a cluster the log may be away, have holes, or take back what the sequencer
+// lost. A shard in trouble stands still while the others go on:
+//
+//	gap     -> fetched again, after 2 s loaded from a snapshot
+//	phantom -> loaded from a snapshot that does not have it
+//	loaded  -> shown when it has caught up; who watches it fetches it again
 package fanout

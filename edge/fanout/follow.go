@@ -3,7 +3,6 @@ package fanout
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -15,6 +14,9 @@ var (
 	errRefetch = errors.New("a record is missing; fetch from the head again")
 	errReload  = errors.New("a shard was loaded anew; go on from there")
 )
+
+// errForeign ends the hub: nothing that it shows goes on in this log.
+var errForeign = core.NewError(core.CodeMismatch, "the log is of another canvas than this edge shows")
 
 // aim asks what the log has now: the hub is ready when it holds that.
 func (h *Hub) aim(ctx context.Context) error {
@@ -50,10 +52,12 @@ func (h *Hub) follow(ctx context.Context) error {
 		err := h.opt.Log.Tail(tail, from, h.apply)
 		wanted := tail.Err() != nil || errors.Is(err, errRefetch)
 		end(nil)
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		}
-		if wanted {
+		case errors.Is(err, errForeign):
+			return err
+		case wanted:
 			continue
 		}
 		if h.progress() != before {
@@ -104,6 +108,11 @@ func (h *Hub) apply(r *core.Record) error {
 	if sh.trouble.standsStill() {
 		return nil
 	}
+	if h.opt.Reload != nil && r.Kind != core.KindClaim && r.Config == nil && h.head.Pixels(r.Shard) == nil {
+		// Shards are read side by side: the configuration by which the canvas grew
+		// is still to come, in the log of another one.
+		return h.missing(sh, r)
+	}
 	switch h.follower.Next(r) {
 	case core.Duplicate:
 		return nil
@@ -114,6 +123,9 @@ func (h *Hub) apply(r *core.Record) error {
 		return h.missing(sh, r)
 	case core.Phantom:
 		return h.haunted(sh, r)
+	}
+	if h.opt.Reload != nil && r.Canvas != h.opt.Base.Canvas {
+		return errForeign
 	}
 	if r.Kind == core.KindMarker && sh.base > r.LastOld && sh.base < r.First {
 		return h.haunted(sh, r) // the snapshot had more than the log
@@ -132,9 +144,6 @@ func (h *Hub) apply(r *core.Record) error {
 func (h *Hub) enter(sh *shard, r *core.Record) error {
 	switch r.Kind {
 	case core.KindPlacements:
-		if h.head.Pixels(r.Shard) == nil {
-			return core.NewError(core.CodeMalformed, fmt.Sprintf("shard %d seq %d: the canvas has no such shard", r.Shard, r.First))
-		}
 		h.enterPlacements(sh, r)
 	case core.KindConfig:
 		if h.shown == nil {
@@ -162,9 +171,16 @@ func (h *Hub) enterPlacements(sh *shard, r *core.Record) {
 	if sh.touched == nil {
 		sh.touched = new(touched)
 	}
+	width, height := h.head.Geometry().Area(r.Shard)
 	for i := range r.Events {
 		e := &r.Events[i]
 		seq := r.First + uint64(i)
+		if int(e.Offset%core.ShardSide) >= width || int(e.Offset/core.ShardSide) >= height {
+			// No sequencer stores this. A batch has no index for it either.
+			h.opt.Logger.Error("the log holds a pixel that is not on the canvas", "shard", r.Shard, "seq", seq, "offset", e.Offset)
+			h.ringBytes += sh.ring.add(seq, notAPixel, r.TimeMS)
+			continue
+		}
 		if seq > sh.base {
 			h.head.Set(r.Shard, e.Offset, e.Color)
 			sh.touched.mark(e.Offset)

@@ -48,6 +48,7 @@ const (
 	gapPatience    = 2 * time.Second        // a gap that is older is a reason to reload
 	refetchFirst   = 200 * time.Millisecond // between two fetches because of the same gap, and twice as much each time
 	mendEvery      = 200 * time.Millisecond // between two looks at what is in trouble
+	goalPatience   = 2 * time.Second        // for the log to say what it has
 	reloadPatience = 10 * time.Second       // for the log to give what it had
 )
 
@@ -91,7 +92,7 @@ func (h *Hub) haunted(sh *shard, r *core.Record) error {
 func (h *Hub) helps(s core.ShardID, snap *core.Snapshot) bool {
 	switch t := &h.shards[s].trouble; t.kind {
 	case gap:
-		return snap.Heads[s] >= t.need
+		return snap.Heads[s] >= t.need && snap.Shards[s] != nil
 	case phantom:
 		return snap.Holders[s].Epoch >= t.epoch || snap.Heads[s] <= t.last
 	}
@@ -186,7 +187,9 @@ func (h *Hub) loadAhead(ctx context.Context) bool {
 // loadShards loads those of shards that the newest snapshot helps, and returns
 // which. Whatever is slow happens without the lock.
 func (h *Hub) loadShards(ctx context.Context, shards uint64, helps func(core.ShardID, *core.Snapshot) bool) (loaded uint64, err error) {
-	goal, err := h.opt.Log.Heads(ctx)
+	asked, cancel := context.WithTimeout(ctx, goalPatience)
+	goal, err := h.opt.Log.Heads(asked)
+	cancel()
 	if err != nil {
 		goal = core.Heads{} // then what the snapshot has must do
 	}

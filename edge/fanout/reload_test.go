@@ -14,7 +14,11 @@ import (
 // equals asserts that v shows the fold of the log in shard s.
 func (v *viewer) equals(want *core.Snapshot, s core.ShardID) {
 	v.t.Helper()
-	if got := v.board.AppendPacked(nil, s); !bytes.Equal(got, want.Shards[s]) || v.seqs[s] != want.Heads[s] {
+	pixels := want.Shards[s]
+	if pixels == nil { // nobody has painted there
+		pixels = core.NewBoard(want.Config.Geometry(), want.Config.Blank).AppendPacked(nil, s)
+	}
+	if got := v.board.AppendPacked(nil, s); !bytes.Equal(got, pixels) || v.seqs[s] != want.Heads[s] {
 		v.t.Fatalf("shard %d of a client at seq %d is not the fold of the log at seq %d", s, v.seqs[s], want.Heads[s])
 	}
 }
@@ -319,6 +323,80 @@ func TestAReloadBringsTheSizeOfTheSnapshot(t *testing.T) {
 	r.config = larger
 	v.fetchAnd(0b1)
 	v.equals(log.snapshot, 0)
+}
+
+// Shards are read side by side, so what was painted where the canvas grew may
+// come before the configuration by which it grew.
+func TestAShardMayComeBeforeTheConfigurationThatMadeIt(t *testing.T) {
+	rnd := testSeed(t)
+	r, log := twoShards(t)
+	base := *r.hub.opt.Base
+	larger := r.config
+	larger.Version, larger.Height = 2, 600
+	configure := func(s core.ShardID) *core.Record {
+		r.seqs[s]++
+		return &core.Record{Kind: core.KindConfig, Canvas: 1, Epoch: 1, Relay: 5, Shard: s, First: r.seqs[s], TimeMS: r.nowMS, Config: &larger}
+	}
+	late := configure(0)
+	r.config = larger
+	log.claim(log.holder, 2)
+	r.place(rnd, 2, 9)
+	r.pump()
+	r.place(rnd, 1, 3)
+	r.pump()
+	if r.hub.follower.Heads[2] != 0 || r.hub.follower.Heads[1] != 3 {
+		t.Fatalf("heads %v", r.hub.follower.Heads[:3])
+	}
+	log.do(func() { log.records = append(log.records, late) })
+	for range 2 { // this log gives the shard before the configuration again
+		r.heal(2 * refetchFirst)
+		r.pump()
+	}
+	r.tick()
+	v := r.newViewer(ClassAll)
+	v.watch(0, 0b111)
+	v.equals(log.fold(t, &base, whole), 2)
+	if st := r.hub.Stats(); st.Reloads != 0 {
+		t.Errorf("%+v", st)
+	}
+}
+
+func TestALogOfAnotherCanvasEndsTheHub(t *testing.T) {
+	rnd := testSeed(t)
+	r, log := twoShards(t)
+	base := *r.hub.opt.Base
+	other := r.place(rnd, 0, 3)
+	other.Canvas = 2
+	h, err := NewHub(live(r, &base))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Run(t.Context()); core.CodeOf(err) != core.CodeMismatch {
+		t.Errorf("Run ended with %v", err)
+	}
+	r.heal(0)
+	log.snapshot = &core.Snapshot{Canvas: 2, Config: r.config}
+	r.hub.shards[0].trouble = trouble{kind: phantom}
+	if _, err := r.hub.heal(t.Context()); core.CodeOf(err) != core.CodeMismatch {
+		t.Errorf("a snapshot of another canvas gives %v", err)
+	}
+}
+
+func TestAPixelBesideTheCanvasChangesNothing(t *testing.T) {
+	r := newRig(t, 100, 100, "place2017", nil)
+	v := r.newViewer(ClassAll)
+	v.watch(0, 1)
+	rec := &core.Record{Kind: core.KindPlacements, First: 1, TimeMS: r.nowMS, Events: []core.Event{
+		{Offset: 100, Color: 3}, {Offset: 100 * core.ShardSide, Color: 3}, {Offset: 99*core.ShardSide + 99, Color: 3},
+	}}
+	if err := r.hub.apply(rec); err != nil {
+		t.Fatal(err)
+	}
+	r.tick()
+	v.same()
+	if n := r.hub.Stats().Pixels; n != 1 || v.seqs[0] != 3 {
+		t.Errorf("%d pixels, seq %d", n, v.seqs[0])
+	}
 }
 
 // running runs the hub of a rig until the test ends.
