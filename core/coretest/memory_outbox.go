@@ -219,6 +219,9 @@ func (o *OutboxPort) Arm(ctx context.Context, s core.ShardID, h core.Holder, min
 			return mismatch("shard %d was never built", s)
 		}
 		relay, seq, timeMS, start, n := sh.relay, sh.seq, sh.timeMS, sh.start, len(sh.stream)
+		if n > 0 {
+			minSeq = max(minSeq, sh.stream[n-1].Last())
+		}
 		sh.relay, sh.seq, sh.timeMS = h.Relay, max(sh.seq, minSeq)+1, max(sh.timeMS, m.now())
 		m.armed[m.server][s] = armed{h.Epoch, sh.seq}
 		if start != nil && n == 0 && lastOld == 0 {
