@@ -84,6 +84,9 @@ func aptInstall(ctx context.Context, o *Options, title, pkg string) error {
 	if !o.Install {
 		return &MissingError{What: title, Why: "Debian's " + pkg + " is not installed; make deps does it"}
 	}
+	if err := ctx.Err(); err != nil {
+		return err // what was looked for may be there after all
+	}
 	o.say("installing Debian's " + pkg)
 	// An old list names packages that are gone; without a new one the install says what is wrong.
 	asRoot(ctx, "apt-get", "update", "-qq").Run()

@@ -125,6 +125,7 @@ func mavenError(out []byte) string {
 	for line := range bytes.Lines(out) {
 		if _, text, ok := strings.Cut(string(line), "ERROR"); ok {
 			text = strings.TrimLeft(strings.TrimSpace(text), "]\x1b[m01;3 ")
+			text, _, _ = strings.Cut(text, " -> [")
 			return text[:min(len(text), 300)]
 		}
 	}
