@@ -267,14 +267,17 @@ func (o *OutboxPort) Configure(ctx context.Context, s core.ShardID, c *core.Conf
 	c = cloneConfig(c)
 	return o.call(ctx, "Configure", s, true, func(m *MemoryOutbox) error {
 		sh := &m.shards[s]
-		if !m.isArmed(s) {
-			return core.NewError(core.CodeUnavailable, fmt.Sprintf("shard %d is not armed", s))
+		if sh.config == nil {
+			return core.NewError(core.CodeUnavailable, fmt.Sprintf("shard %d was never built", s))
 		}
 		if c.Version <= sh.config.Version {
 			return nil
 		}
 		if err := c.Follows(sh.config); err != nil {
 			return err
+		}
+		if !m.isArmed(s) {
+			return core.NewError(core.CodeUnavailable, fmt.Sprintf("shard %d is not armed", s))
 		}
 		config, seq, timeMS, n := sh.config, sh.seq, sh.timeMS, len(sh.stream)
 		sh.config, sh.seq, sh.timeMS = c, seq+1, max(timeMS, m.now())

@@ -59,8 +59,9 @@ func (c *comparison) step(ctx context.Context, s core.ShardID) (what string, err
 	case 0:
 		epoch++
 	case 1:
-		epoch -= min(epoch, 1)
+		epoch--
 	}
+	epoch = min(max(epoch, 1), st.Epoch+1) // epochs begin at 1
 	h := core.Holder{Epoch: epoch, Relay: c.relays[c.rand.IntN(2)]}
 	switch n := c.rand.IntN(100); {
 	case n < 6:
