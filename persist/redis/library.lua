@@ -5,7 +5,8 @@
 -- Keys of a shard, all in one slot:
 --   bmp    the pixels, 512 a row
 --   meta   hash: ep (last fence), relay (8 bytes), canvas (8 bytes), seq, time, ver, bits,
---          config (bytes), seen, start (until the first arm), copied (epoch-seq), copiedat
+--          config (bytes), seen, step (of take-overs), start (until the first arm), copied
+--          (epoch-seq), copiedat
 --   out    stream: <last seq>-0 -> r, the bytes of one wire.Record; 0-1 is a start canvas
 --   req:0, req:1   the requests of even and odd generations, see "Request memory"
 --   latest the pointer to the newest published copy
@@ -42,6 +43,12 @@ end
 -- neither replicated nor stored, and that is the fence: a server that restarted,
 -- was promoted or was put back does not know it, or knows another seq than it finds.
 local armed = {}
+
+-- A shard that stands still for a take-over: meta key -> {ep, step}, as little stored
+-- as armed. The fence and every step after it count meta's step, so a server that
+-- was put back behind one of them finds another count than it knows of, and is not
+-- armed without it.
+local standing = {}
 
 -- Written as decimal digits, whatever the size.
 local function digits(n) return format('%d', n) end
@@ -303,11 +310,18 @@ end
 ---------------------------------------------------------------------------
 -- The relay's functions.
 
--- fenced returns an error unless epoch is the last fence and nothing is armed.
+-- fenced returns an error unless epoch is the last fence, nothing is armed, and
+-- nothing that was written since that fence was lost.
 local function fenced(meta, epoch)
-  local m = call('HMGET', meta, 'ep', 'seq')
+  local m = call('HMGET', meta, 'ep', 'seq', 'step')
   if not m[1] or m[1] ~= epoch then return redis.error_reply('EPOCH ' .. (m[1] or '0')) end
   if is_armed(armed[meta], m[1], m[2]) then return redis.error_reply('ARMED ' .. m[1]) end
+  local f = standing[meta]
+  if not f or f.ep ~= epoch or f.step ~= tonumber(m[3]) then return redis.error_reply('EPOCH ' .. m[1] .. ' of another time') end
+end
+
+local function stepped(meta, epoch)
+  standing[meta] = { ep = epoch, step = call('HINCRBY', meta, 'step', 1) }
 end
 
 -- stand. KEYS meta out
@@ -329,6 +343,7 @@ local function fence(keys, args)
   if tonumber(args[1]) < tonumber(ep) then return redis.error_reply('EPOCH ' .. ep) end
   armed[meta] = nil
   call('HSET', meta, 'ep', args[1])
+  stepped(meta, args[1])
   return redis.status_reply('OK')
 end
 
@@ -348,6 +363,7 @@ local function rebuild(keys, args)
   else
     call('HDEL', meta, 'start')
   end
+  stepped(meta, args[1])
   return redis.status_reply('OK')
 end
 
@@ -375,6 +391,7 @@ local function recall(keys, args)
     end
   end
   close(b)
+  stepped(meta, args[1])
   return redis.status_reply('OK')
 end
 
