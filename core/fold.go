@@ -97,6 +97,8 @@ func (f *Fold) Fits(r *Record) error {
 	switch {
 	case f.Canvas != 0 && r.Canvas != f.Canvas:
 		return NewError(CodeMismatch, "the log is of another canvas")
+	case r.Config == nil && r.Kind == KindConfig:
+		return NewError(CodeMalformed, "a configuration record without one")
 	case r.Config != nil && r.Config.Version > f.Config.Version:
 		if err := r.Config.Validate(); err != nil || f.Board == nil {
 			return err

@@ -96,6 +96,7 @@ func TestFitsRefusesWhatTheBoardCannotTake(t *testing.T) {
 		{"another canvas", Record{Kind: KindMarker, Canvas: 8}, CodeMismatch},
 		{"a smaller canvas", Record{Kind: KindConfig, Canvas: 7, Config: &small}, CodeInvalid},
 		{"other bits a pixel", Record{Kind: KindConfig, Canvas: 7, Config: &deep}, CodeInvalid},
+		{"no configuration where there must be one", Record{Kind: KindConfig, Canvas: 7}, CodeMalformed},
 		{"a configuration without the shard", Record{Kind: KindConfig, Canvas: 7, Shard: 9, Config: &odd}, CodeMalformed},
 		{"a start of the wrong length", Record{Kind: KindStart, Canvas: 7, Config: &odd, Pixels: []byte{1}}, CodeMalformed},
 	} {

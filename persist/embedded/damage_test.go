@@ -165,7 +165,7 @@ func TestOpenRefuses(t *testing.T) {
 		says  string
 	}{
 		{"a folder written by a newer program", func(t *testing.T, o *Options) {
-			write(t, filepath.Join(o.Dir, metaName), []byte(`{"format":2,"canvas":"0000000000000001"}`))
+			write(t, filepath.Join(o.Dir, metaName), []byte(`{"format":3,"canvas":"0000000000000001"}`))
 		}, core.CodeMismatch, "newer program"},
 		{"a segment written by a newer program", func(t *testing.T, o *Options) {
 			name := filepath.Join(o.Dir, logName, segmentName(1))

@@ -11,16 +11,6 @@ import (
 	"pixelwall/core"
 )
 
-// History returns the store's core.History.
-func (s *Store) History() core.History { return history{s.index} }
-
-// Snapshots returns the store's core.Snapshots.
-func (s *Store) Snapshots() core.Snapshots { return s.snaps }
-
-// Cooldowns returns the store's core.Cooldowns: what Place charges. What Take
-// charges without a Place is not in the log, so a restart forgets it.
-func (s *Store) Cooldowns() core.Cooldowns { return userCooldowns{s.seq} }
-
 type history struct{ x *index }
 
 // Indexed implements core.History.
@@ -73,7 +63,8 @@ func (h history) User(_ context.Context, user uint64, cursor *core.PastEvent, li
 	return past, err
 }
 
-// HeadsAt implements core.History.
+// HeadsAt implements core.History. What lies before the log is known of its end
+// alone.
 func (h history) HeadsAt(_ context.Context, timeMS int64) (heads core.Heads, err error) {
 	if timeMS < 0 {
 		return heads, nil
@@ -82,8 +73,12 @@ func (h history) HeadsAt(_ context.Context, timeMS int64) (heads core.Heads, err
 	if err != nil {
 		return heads, err
 	}
+	floor := h.x.folder.log.floor()
 	for s := range heads {
 		shard := core.ShardID(s)
+		if floor.timeMS <= timeMS {
+			heads[s] = floor.heads[s]
+		}
 		if it.SeekLT(appendTimeKey(nil, shard, timeMS+1)); !it.Valid() || len(it.Key()) != 10 || it.Key()[0] != 't' || it.Key()[1] != byte(s) {
 			continue
 		}

@@ -31,7 +31,7 @@ import (
 //
 // What is inverted sorts newest first.
 type index struct {
-	store   *Store
+	folder  *folder
 	db      atomic.Pointer[pebble.DB]  // nil until it is open
 	applied atomic.Pointer[core.Heads] // what db holds
 	waiting atomic.Bool                // for room on the disk
@@ -47,11 +47,11 @@ const (
 
 // newIndex opens the index at once where the disk has room for what that writes.
 // Where it has not, loop does so later: a store on a full disk can be opened.
-func newIndex(s *Store) (*index, error) {
-	x := &index{store: s, logger: s.options.Logger, dir: filepath.Join(s.options.Dir, indexName)}
-	x.applied.Store(&core.Heads{})
-	free, err := s.options.FS.FreeBytes(s.options.Dir)
-	if err != nil || free < s.options.IndexSpareBytes {
+func newIndex(d *folder) (*index, error) {
+	x := &index{folder: d, logger: d.options.Logger, dir: filepath.Join(d.options.Dir, indexName)}
+	x.applied.Store(&d.log.floor().heads)
+	free, err := d.options.FS.FreeBytes(d.options.Dir)
+	if err != nil || free < d.options.IndexSpareBytes {
 		return x, err
 	}
 	return x, x.openOrRebuild()
@@ -64,7 +64,7 @@ func (x *index) openOrRebuild() error {
 		return nil
 	}
 	x.logger.Warn("the index is made anew from the log", "error", err)
-	if err := x.store.options.IndexFS.RemoveAll(x.dir); err != nil {
+	if err := x.folder.options.IndexFS.RemoveAll(x.dir); err != nil {
 		return err
 	}
 	return x.open()
@@ -86,7 +86,7 @@ func (x *index) open() error {
 
 func (x *index) pebbleOptions() *pebble.Options {
 	o := &pebble.Options{
-		FS:                          vfs.OnDiskFull(x.store.options.IndexFS, x.awaitRoom),
+		FS:                          vfs.OnDiskFull(x.folder.options.IndexFS, x.awaitRoom),
 		DisableWAL:                  true,
 		FormatMajorVersion:          pebble.FormatNewest,
 		MemTableSize:                32 << 20,
@@ -105,13 +105,13 @@ func (x *index) pebbleOptions() *pebble.Options {
 func (x *index) awaitRoom() {
 	x.waiting.Store(true)
 	defer x.waiting.Store(false)
-	x.awaitBytes(x.store.options.IndexSpareBytes)
+	x.awaitBytes(x.folder.options.IndexSpareBytes)
 }
 
 // awaitBytes waits until the disk has n free bytes, or the store closes.
 func (x *index) awaitBytes(n uint64) bool {
 	for warned := false; ; warned = true {
-		free, err := x.store.options.FS.FreeBytes(x.store.options.Dir)
+		free, err := x.folder.options.FS.FreeBytes(x.folder.options.Dir)
 		if err == nil && free >= n {
 			return true
 		}
@@ -119,9 +119,9 @@ func (x *index) awaitBytes(n uint64) bool {
 			x.logger.Warn("the index waits for room on the disk", "free_bytes", free, "error", err)
 		}
 		select {
-		case <-x.store.closing:
+		case <-x.folder.closing:
 			return false
-		case <-time.After(x.store.options.ProbeEvery):
+		case <-time.After(x.folder.options.ProbeEvery):
 		}
 	}
 }
@@ -137,20 +137,20 @@ func (x *index) readApplied(db *pebble.DB) (*core.Heads, error) {
 		if it.First() {
 			return nil, errors.Join(errors.New("an index without its heads"), it.Close())
 		}
-		return &core.Heads{}, it.Close()
+		return &x.folder.log.floor().heads, it.Close()
 	}
 	if err != nil {
 		return nil, err
 	}
 	defer closer.Close()
-	if len(v) != 8+8*core.ShardsMax || binary.LittleEndian.Uint64(v) != x.store.meta.canvas {
+	if len(v) != 8+8*core.ShardsMax || binary.LittleEndian.Uint64(v) != x.folder.meta.canvas {
 		return nil, errors.New("an index of another canvas")
 	}
 	h := new(core.Heads)
 	for i := range h {
 		h[i] = binary.LittleEndian.Uint64(v[8+8*i:])
 	}
-	log, _ := x.store.Heads(context.Background())
+	log, _ := x.folder.Heads(context.Background())
 	if !reaches(h, &log) {
 		return nil, errors.New("an index ahead of its log")
 	}
@@ -162,22 +162,22 @@ func (x *index) loop() {
 	for {
 		err := x.follow()
 		select {
-		case <-x.store.closing:
+		case <-x.folder.closing:
 			return
 		default:
 		}
 		x.logger.Error("the index stopped and goes on in a while", "error", err)
 		select {
-		case <-x.store.closing:
+		case <-x.folder.closing:
 			return
-		case <-time.After(10 * x.store.options.ProbeEvery):
+		case <-time.After(10 * x.folder.options.ProbeEvery):
 		}
 	}
 }
 
 func (x *index) follow() error {
 	if x.db.Load() == nil {
-		if !x.awaitBytes(x.store.options.IndexSpareBytes) {
+		if !x.awaitBytes(x.folder.options.IndexSpareBytes) {
 			return errClosing
 		}
 		if err := x.openOrRebuild(); err != nil {
@@ -186,12 +186,12 @@ func (x *index) follow() error {
 	}
 	db := x.db.Load()
 	follower := core.Follower{Heads: *x.applied.Load()}
-	c, err := x.store.log.open(&follower.Heads)
+	c, err := x.folder.log.open(&follower.Heads)
 	if err != nil {
 		return err
 	}
 	defer c.close()
-	flush := time.NewTicker(x.store.options.IndexFlushEvery)
+	flush := time.NewTicker(x.folder.options.IndexFlushEvery)
 	defer flush.Stop()
 	b := db.NewBatchWithSize(1 << 20)
 	defer b.Close()
@@ -212,7 +212,7 @@ func (x *index) follow() error {
 		}
 		if err == io.EOF {
 			select {
-			case <-x.store.closing:
+			case <-x.folder.closing:
 				return nil
 			case <-flush.C:
 				if dirty {
@@ -228,6 +228,7 @@ func (x *index) follow() error {
 		if err := persist.DecodeRecord(rec, &r); err != nil {
 			return err
 		}
+		follower.Trust(&r)
 		switch follower.Next(&r) {
 		case core.Gap:
 			return follower.GapError(&r)
@@ -242,10 +243,10 @@ func (x *index) follow() error {
 
 // commit applies b and what it leads to in one step.
 func (x *index) commit(b *pebble.Batch, heads *core.Heads) error {
-	if !x.awaitBytes(x.store.options.IndexSpareBytes) {
+	if !x.awaitBytes(x.folder.options.IndexSpareBytes) {
 		return errClosing
 	}
-	v := binary.LittleEndian.AppendUint64(make([]byte, 0, 8+8*core.ShardsMax), x.store.meta.canvas)
+	v := binary.LittleEndian.AppendUint64(make([]byte, 0, 8+8*core.ShardsMax), x.folder.meta.canvas)
 	for _, seq := range heads {
 		v = binary.LittleEndian.AppendUint64(v, seq)
 	}
@@ -318,8 +319,8 @@ func (x *index) close() {
 	if db == nil {
 		return
 	}
-	free, err := x.store.options.FS.FreeBytes(x.store.options.Dir)
-	if err == nil && free >= x.store.options.IndexSpareBytes {
+	free, err := x.folder.options.FS.FreeBytes(x.folder.options.Dir)
+	if err == nil && free >= x.folder.options.IndexSpareBytes {
 		err = db.Flush()
 	}
 	if err = errors.Join(err, db.Close()); err != nil {

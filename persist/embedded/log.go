@@ -50,6 +50,21 @@ func segmentName(number uint64) string { return fmt.Sprintf("%016x.seg", number)
 
 func (l *segmentLog) path(number uint64) string { return filepath.Join(l.dir, segmentName(number)) }
 
+// floor returns what the log begins after.
+func (l *segmentLog) floor() *segmentHeader {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := l.segments[0].segmentHeader
+	return &h
+}
+
+// ends returns the heads that readers may see.
+func (l *segmentLog) ends() core.Heads {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.heads
+}
+
 // list reads the header of every segment. They must follow one another.
 func (l *segmentLog) list() error {
 	names, err := l.fs.List(l.dir)

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,8 +12,13 @@ import (
 	"pixelwall/persist"
 )
 
-// formatVersion is the version of the folder as a whole.
-const formatVersion = 1
+// What a folder as a whole is. A program refuses the numbers that it does not know.
+const (
+	formatStore   = 1
+	formatArchive = 2
+)
+
+var formatNames = [...]string{formatStore: "a canvas that people paint on", formatArchive: "an archive of a canvas"}
 
 // The names in the data folder.
 const (
@@ -45,8 +51,8 @@ func readMeta(fsys FS, dir string) (*meta, error) {
 	if err := json.Unmarshal(b, &m); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	if m.Format > formatVersion {
-		return nil, core.NewError(core.CodeMismatch, fmt.Sprintf("%s: folder of format %d, written by a newer program; this one knows format %d", dir, m.Format, formatVersion))
+	if m.Format < formatStore || m.Format > formatArchive {
+		return nil, core.NewError(core.CodeMismatch, fmt.Sprintf("%s: folder of format %d, written by a newer program; this one knows format %d", dir, m.Format, formatArchive))
 	}
 	if m.canvas, err = strconv.ParseUint(m.Canvas, 16, 64); err != nil || m.canvas == 0 {
 		return nil, fmt.Errorf("%s: bad canvas id %q", name, m.Canvas)
@@ -54,12 +60,8 @@ func readMeta(fsys FS, dir string) (*meta, error) {
 	return &m, nil
 }
 
-// create makes a canvas in an empty folder. The log is made aside and moved in
-// place, meta.json comes last: until it is there, the next start creates again.
-// A log without meta.json is therefore no crash of ours unless nobody has
-// painted on it yet, and then it goes; any other one is left alone.
-func create(o *Options, nowMS int64) (*meta, error) {
-	c := &o.Create
+// base returns the canvas before the first event.
+func (c *Create) base(nowMS int64) (*core.Snapshot, error) {
 	if err := c.Config.Validate(); err != nil {
 		return nil, err
 	}
@@ -69,6 +71,20 @@ func create(o *Options, nowMS int64) (*meta, error) {
 	case c.Start != nil && c.Start.Geometry() != c.Config.Geometry():
 		return nil, core.NewError(core.CodeMismatch, "the start canvas has another size than the canvas")
 	}
+	s := &core.Snapshot{Canvas: c.Canvas, Config: c.Config, TimeMS: nowMS}
+	for _, id := range c.Config.Geometry().Shards() {
+		if s.Times[id] = nowMS; c.Start != nil {
+			s.Shards[id] = c.Start.AppendPacked(nil, id)
+		}
+	}
+	return s, nil
+}
+
+// create makes a log in an empty folder, which begins with base. It is made aside
+// and moved in place, meta.json comes last: until it is there, the next start
+// creates again. A log without meta.json is therefore no crash of ours unless
+// nothing was written to it yet, and then it goes; any other one is left alone.
+func create(o *Options, format int, base *core.Snapshot, nowMS int64) (*meta, error) {
 	dir := func(name string) string { return filepath.Join(o.Dir, name) }
 	if err := removeUnpainted(o.FS, dir(logName)); err != nil {
 		return nil, err
@@ -81,7 +97,7 @@ func create(o *Options, nowMS int64) (*meta, error) {
 	if err := o.FS.MkdirAll(dir(creatingName)); err != nil {
 		return nil, err
 	}
-	if err := createLog(o, dir(creatingName), nowMS); err != nil {
+	if err := createLog(o.FS, dir(creatingName), base); err != nil {
 		return nil, err
 	}
 	if err := o.FS.Rename(dir(creatingName), dir(logName)); err != nil {
@@ -90,7 +106,12 @@ func create(o *Options, nowMS int64) (*meta, error) {
 	if err := o.FS.SyncDir(o.Dir); err != nil {
 		return nil, err
 	}
-	m := &meta{Format: formatVersion, Canvas: fmt.Sprintf("%016x", c.Canvas), CreatedMS: nowMS, StartHash: c.StartHash, canvas: c.Canvas}
+	if format == formatArchive { // its log does not go back to the start canvas
+		if err := newSnapshots(o, base.Canvas, nil).Put(context.Background(), base); err != nil {
+			return nil, err
+		}
+	}
+	m := &meta{Format: format, Canvas: fmt.Sprintf("%016x", base.Canvas), CreatedMS: nowMS, StartHash: o.Create.StartHash, canvas: base.Canvas}
 	b, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return nil, err
@@ -98,22 +119,27 @@ func create(o *Options, nowMS int64) (*meta, error) {
 	return m, writeFile(o.FS, dir(metaName), append(b, '\n'))
 }
 
-// createLog makes the first segment with the start canvas of every shard.
-func createLog(o *Options, dir string, nowMS int64) error {
-	c := &o.Create
-	f, err := createSegment(o.FS, dir, &segmentHeader{canvas: c.Canvas, number: 1})
-	if err != nil {
-		return err
-	}
+// createLog makes the first segment, which begins after base, and the start
+// canvas of each shard that has no events yet.
+func createLog(fsys FS, dir string, base *core.Snapshot) error {
+	h := segmentHeader{canvas: base.Canvas, number: 1, heads: base.Heads}
 	var g groupWriter
 	g.begin(segmentHeaderBytes)
-	for _, s := range c.Config.Geometry().Shards() {
-		r := core.Record{Kind: core.KindStart, Canvas: c.Canvas, Shard: s, TimeMS: nowMS, Config: &c.Config}
-		if c.Start != nil {
-			r.Pixels = c.Start.AppendPacked(nil, s)
+	for _, s := range base.Config.Geometry().Shards() {
+		if base.Heads[s] > 0 {
+			h.timeMS = max(h.timeMS, base.Times[s])
+			continue
+		}
+		r := core.Record{
+			Kind: core.KindStart, Canvas: base.Canvas, Shard: s, TimeMS: base.Times[s], Config: &base.Config,
+			Epoch: base.Holders[s].Epoch, Relay: base.Holders[s].Relay, Pixels: base.Shards[s],
 		}
 		g.open()
 		g.buf = persist.AppendRecord(g.buf, &r)
+	}
+	f, err := createSegment(fsys, dir, &h)
+	if err != nil {
+		return err
 	}
 	_, err = f.WriteAt(g.finish(), segmentHeaderBytes)
 	if err == nil {

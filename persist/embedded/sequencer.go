@@ -1,11 +1,8 @@
 package embedded
 
 import (
-	"errors"
-	"log/slog"
 	"math/bits"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"pixelwall/core"
@@ -20,11 +17,10 @@ const recordEventsMax = 4096
 // goes round: take what waits, decide, write, fdatasync, publish, answer. What
 // comes meanwhile is the next group.
 type sequencer struct {
-	log    *segmentLog
-	queue  *queue
-	clock  func() int64
-	canvas uint64
-	logger *slog.Logger
+	logWriter // of the goroutine alone
+	queue     *queue
+	clock     func() int64
+	canvas    uint64
 
 	mu        sync.Mutex // protects following; held to decide a group, not to write it
 	config    core.Config
@@ -35,14 +31,13 @@ type sequencer struct {
 	cooldowns *core.Charges
 
 	// Of the goroutine alone.
-	area    [core.ShardsMax]area
-	staged  [core.ShardsMax][]core.Event
-	touched uint64 // shards with something in staged
-	undo    []undoCharge
-	group   groupWriter
-	full    error // the last errFull, nil when there is room
+	area     [core.ShardsMax]area
+	staged   [core.ShardsMax][]core.Event
+	touched  uint64 // shards with something in staged
+	undo     []undoCharge
+	snaps    *snapshots
+	floorsMS int64 // time of the last offer with floors
 
-	state    atomic.Pointer[State]
 	onCommit func(placements int) // after publish, between two groups
 }
 
@@ -53,24 +48,6 @@ type area struct{ w, h uint32 }
 type undoCharge struct {
 	user   uint64
 	before core.Charge
-}
-
-// A Mode says what a store takes.
-type Mode uint8
-
-const (
-	OK       Mode = iota
-	ReadOnly      // the disk is full; it goes on by itself when there is room
-	Stopped       // a write or fsync failed; only a restart can tell what is stored
-)
-
-// String returns the name of m as health reports it.
-func (m Mode) String() string { return [...]string{"ok", "read_only", "stopped"}[m] }
-
-// A State is a Mode and why.
-type State struct {
-	Mode   Mode
-	Reason string
 }
 
 func (q *sequencer) setConfig(c *core.Config, nowMS int64) {
@@ -149,59 +126,18 @@ func (q *sequencer) commit(jobs []*job) {
 		if stored == 0 {
 			return
 		}
-		err := q.log.append(q.group.finish())
-		if err == nil {
+		if q.write() {
 			q.log.publish(&q.heads, q.latest())
 			q.onCommit(stored)
 			return
 		}
-		if !errors.Is(err, errFull) {
-			q.stop(err)
+		if q.stopped() {
 			q.fail(jobs)
 			return
 		}
 		q.takeBack(stored)
-		q.setFull(err)
 	}
 }
-
-// prepare asks the log for room and learns from the answer.
-func (q *sequencer) prepare(n int64) bool {
-	// A store that was full asks for more than it needs, or it would be full
-	// again at once.
-	if q.full != nil {
-		n += q.log.allocateBytes
-	}
-	err := q.log.prepare(n)
-	switch {
-	case err == nil:
-		if q.full != nil {
-			q.full = nil
-			q.logger.Info("there is room on the disk again; placements are taken")
-			q.state.Store(&State{Mode: OK})
-		}
-	case errors.Is(err, errFull):
-		q.setFull(err)
-	default:
-		q.stop(err)
-	}
-	return err == nil
-}
-
-func (q *sequencer) setFull(err error) {
-	if q.full == nil {
-		q.logger.Error("the disk is full; the canvas is read-only until there is room", "error", err)
-		q.state.Store(&State{Mode: ReadOnly, Reason: err.Error()})
-	}
-	q.full = err
-}
-
-func (q *sequencer) stop(err error) {
-	q.logger.Error("the log cannot be written; nothing is taken until a restart", "error", err)
-	q.state.Store(&State{Mode: Stopped, Reason: err.Error()})
-}
-
-func (q *sequencer) stopped() bool { return q.state.Load().Mode == Stopped }
 
 // fail tells the callers that nothing is known.
 func (q *sequencer) fail(jobs []*job) {
@@ -228,8 +164,7 @@ func (q *sequencer) seal() {
 		for events := q.staged[s]; len(events) > 0; {
 			n := min(len(events), recordEventsMax)
 			r.Events = events[:n]
-			q.group.open()
-			q.group.buf = persist.AppendRecord(q.group.buf, &r)
+			q.record(&r)
 			events, r.First = events[n:], r.First+uint64(n)
 		}
 	}
@@ -261,12 +196,7 @@ func (q *sequencer) configure(c *core.Config) error {
 			return q.refusal()
 		}
 	}
-	if err := q.log.append(q.group.finish()); err != nil {
-		if errors.Is(err, errFull) {
-			q.setFull(err)
-		} else {
-			q.stop(err)
-		}
+	if !q.write() {
 		return q.refusal()
 	}
 	q.mu.Lock()
@@ -276,11 +206,6 @@ func (q *sequencer) configure(c *core.Config) error {
 	q.mu.Unlock()
 	q.log.publish(&q.heads, q.latest())
 	return err
-}
-
-func (q *sequencer) record(r *core.Record) {
-	q.group.open()
-	q.group.buf = persist.AppendRecord(q.group.buf, r)
 }
 
 // refusal is what a caller hears while nothing can be stored.
@@ -293,3 +218,33 @@ func (q *sequencer) refusal() error {
 
 // errReadOnly is every refusal of a full disk; it is shared, and nobody writes to it.
 var errReadOnly = &core.Error{Code: core.CodeReadOnly, Msg: "the disk is full; the canvas can be watched", RetryAfter: 5 * time.Second}
+
+// snapshot offers the present state when it is time.
+func (q *sequencer) snapshot(o *Options, placements int) {
+	q.snaps.events += placements
+	now := q.clock()
+	if !q.snaps.due(o, now) {
+		return
+	}
+	next := offer{snapshot: q.copy(now)}
+	if now-q.floorsMS >= floorsEveryMS {
+		next.floors, q.floorsMS = q.requests.appendFloors(nil, q.canvas), now
+	}
+	q.snaps.offer(next, now)
+}
+
+// lastOffer returns what is to be kept when the loop has ended.
+func (q *sequencer) lastOffer() *offer {
+	if q.snaps.events == 0 || q.stopped() {
+		return nil
+	}
+	return &offer{q.copy(q.clock()), q.requests.appendFloors(nil, q.canvas)}
+}
+
+func (q *sequencer) copy(now int64) *core.Snapshot {
+	s := &core.Snapshot{Canvas: q.canvas, Config: q.config, TimeMS: max(now, q.latest()), Heads: q.heads, Times: q.times}
+	for _, id := range q.config.Geometry().Shards() {
+		s.Shards[id] = q.board.AppendPacked(make([]byte, 0, q.config.Geometry().PackedBytes(id)), id)
+	}
+	return s
+}

@@ -121,6 +121,9 @@ func FuzzSnapshot(f *testing.F) {
 	small.Shards = [core.ShardsMax][]byte{{1, 2, 3, 4, 0x50}}
 	b := appendSnapshot(nil, small)
 	f.Add(b[:len(b)-4])
+	small.Holders[0] = core.Holder{Epoch: 3, Relay: 8}
+	b = appendSnapshot(nil, small)
+	f.Add(b[:len(b)-4])
 	f.Fuzz(func(t *testing.T, body []byte) {
 		b := binary.LittleEndian.AppendUint32(bytes.Clone(body), crc32.Checksum(body, core.Castagnoli))
 		s, err := decodeSnapshot(b)
@@ -130,8 +133,8 @@ func FuzzSnapshot(f *testing.F) {
 		if got := appendSnapshot(nil, s); !bytes.Equal(got, b) {
 			t.Fatalf("round trip\n in %x\nout %x", b, got)
 		}
-		if board, err := boardOf(s); err == nil && board.Geometry() != s.Config.Geometry() {
-			t.Fatalf("a board of %+v", board.Geometry())
+		if fold, err := core.NewFold(s); err == nil && fold.Board.Geometry() != s.Config.Geometry() {
+			t.Fatalf("a board of %+v", fold.Board.Geometry())
 		}
 	})
 }

@@ -24,13 +24,12 @@ type snapshots struct {
 	mu     sync.Mutex // one writer and remover of files
 	offers chan offer // at most one waits; while it does, the next is not taken
 
-	// Of the sequencer's goroutine.
+	// Of the writer of the log.
 	events    int   // since the last offer
 	offeredMS int64 // time of the last offer
-	floorsMS  int64 // and of the last one with floors
 }
 
-// An offer is what the sequencer's goroutine hands to the one that writes files.
+// An offer is what the writer of the log hands to the one that writes files.
 type offer struct {
 	snapshot *core.Snapshot
 	floors   []byte // the floors file, nil when it is not yet time for a new one
@@ -39,6 +38,13 @@ type offer struct {
 // Newest files that stay whatever their time; of the older ones, the first of
 // each hour stays.
 const snapshotsNewest = 3
+
+func newSnapshots(o *Options, canvas uint64, heads func() core.Heads) *snapshots {
+	return &snapshots{
+		fs: o.FS, dir: filepath.Join(o.Dir, snapshotsName), canvas: canvas, logger: o.Logger, heads: heads,
+		offers: make(chan offer, 1), offeredMS: o.Clock(),
+	}
+}
 
 func snapshotName(s *core.Snapshot) string {
 	sum := uint64(0)
@@ -120,28 +126,17 @@ func (p *snapshots) At(_ context.Context, timeMS int64) (*core.Snapshot, error) 
 	return nil, core.NewError(core.CodeNotFound, "no such snapshot")
 }
 
-// offer takes a snapshot of q, between two groups, when one is due and the last
-// one is on its way. It runs on the sequencer's goroutine.
-func (p *snapshots) offer(q *sequencer, o *Options) {
-	now := q.clock()
+// due reports whether it is time for a snapshot and the last one is on its way.
+// The writer asks it between two groups.
+func (p *snapshots) due(o *Options, now int64) bool {
 	due := p.events >= o.SnapshotEvents || p.events > 0 && now-p.offeredMS >= o.SnapshotEvery.Milliseconds()
-	if !due || len(p.offers) == cap(p.offers) {
-		return
-	}
-	p.events, p.offeredMS = 0, now
-	next := offer{snapshot: p.snapshot(q, now)}
-	if now-p.floorsMS >= floorsEveryMS {
-		next.floors, p.floorsMS = q.requests.appendFloors(nil, p.canvas), now
-	}
-	p.offers <- next // the only sender, so there is room
+	return due && len(p.offers) < cap(p.offers)
 }
 
-func (p *snapshots) snapshot(q *sequencer, now int64) *core.Snapshot {
-	s := &core.Snapshot{Canvas: p.canvas, Config: q.config, TimeMS: max(now, q.latest()), Heads: q.heads, Times: q.times}
-	for _, id := range q.config.Geometry().Shards() {
-		s.Shards[id] = q.board.AppendPacked(make([]byte, 0, q.config.Geometry().PackedBytes(id)), id)
-	}
-	return s
+// offer hands next to loop. It comes after due, from the same goroutine, so there is room.
+func (p *snapshots) offer(next offer, now int64) {
+	p.events, p.offeredMS = 0, now
+	p.offers <- next
 }
 
 // loop keeps what is offered until offers is closed.
@@ -159,10 +154,10 @@ func (p *snapshots) loop() {
 	}
 }
 
-// last takes a final snapshot when the sequencer has ended, and lets loop end.
-func (p *snapshots) last(q *sequencer) {
-	if p.events > 0 && !q.stopped() {
-		p.offers <- offer{p.snapshot(q, q.clock()), q.requests.appendFloors(nil, p.canvas)}
+// last hands on what is to be kept at the end, if anything, and lets loop end.
+func (p *snapshots) last(o *offer) {
+	if o != nil {
+		p.offers <- *o
 	}
 	close(p.offers)
 }

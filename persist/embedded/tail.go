@@ -123,13 +123,14 @@ func (c *cursor) advance() (moved bool, more <-chan struct{}, err error) {
 }
 
 // Tail implements core.Log. A Tail from the zero Heads begins with the start
-// canvas of every shard.
-func (s *Store) Tail(ctx context.Context, from core.Heads, fn func(*core.Record) error) error {
-	c, err := s.log.open(&from)
+// canvas of every shard, or is told that the log begins later.
+func (d *folder) Tail(ctx context.Context, from core.Heads, fn func(*core.Record) error) error {
+	c, err := d.log.open(&from)
 	if err != nil {
 		return err
 	}
 	defer c.close()
+	fn = persist.WithClaims(fn)
 	var r core.Record
 	for {
 		if ctx.Err() != nil {
@@ -140,7 +141,7 @@ func (s *Store) Tail(ctx context.Context, from core.Heads, fn func(*core.Record)
 			select {
 			case <-ctx.Done():
 				return context.Cause(ctx)
-			case <-s.closing:
+			case <-d.closing:
 				return core.NewError(core.CodeUnavailable, "the store is closed")
 			case <-more:
 			}
@@ -162,8 +163,4 @@ func (s *Store) Tail(ctx context.Context, from core.Heads, fn func(*core.Record)
 }
 
 // Heads implements core.Log.
-func (s *Store) Heads(context.Context) (core.Heads, error) {
-	s.log.mu.Lock()
-	defer s.log.mu.Unlock()
-	return s.log.heads, nil
-}
+func (d *folder) Heads(context.Context) (core.Heads, error) { return d.log.ends(), nil }
