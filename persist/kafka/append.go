@@ -85,7 +85,7 @@ func (t *Topic) Append(ctx context.Context, rs []*core.Record) error {
 	l := &t.lanes[rs[0].Shard]
 	select {
 	case <-l.free:
-	case <-ctx.Done():
+	case <-ctx.Done(): // an earlier call's records are under way
 		return unknown(context.Cause(ctx))
 	case <-t.ctx.Done():
 		return errClosed
@@ -147,17 +147,25 @@ func (l *lane) send(ctx context.Context) error {
 		// Not the caller's context: see lane.
 		l.t.cl.Produce(l.t.ctx, &l.records[i], l.promise)
 	}
-	select {
-	case err := <-l.done:
-		l.free <- struct{}{}
-		return err
-	case <-ctx.Done():
-		if l.waiter.CompareAndSwap(waiting, gone) {
-			return unknown(context.Cause(ctx))
+	slow := time.NewTicker(lookEvery)
+	defer slow.Stop()
+	for {
+		select {
+		case err := <-l.done:
+			l.free <- struct{}{}
+			return err
+		case <-slow.C: // perhaps the topic is another one by now
+			one, cancel := context.WithTimeout(ctx, time.Second)
+			_, _ = l.t.source.refresh(one) // what it finds out, it sees to
+			cancel()
+		case <-ctx.Done():
+			if l.waiter.CompareAndSwap(waiting, gone) {
+				return unknown(context.Cause(ctx))
+			}
+			err := <-l.done
+			l.free <- struct{}{}
+			return err
 		}
-		err := <-l.done
-		l.free <- struct{}{}
-		return err
 	}
 }
 

@@ -2,7 +2,10 @@ package kafka
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
+	"net"
+	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -56,6 +59,15 @@ func (o *Options) validate() error {
 	var errs []error
 	if len(o.Brokers) == 0 {
 		errs = append(errs, errors.New("no broker is named"))
+	}
+	for _, b := range o.Brokers {
+		_, port, err := net.SplitHostPort(b)
+		if err == nil {
+			_, err = strconv.ParseUint(port, 10, 16)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("broker %q is not host:port", b))
+		}
 	}
 	if o.Partitions > core.ShardsMax {
 		errs = append(errs, errors.New("more partitions than a canvas has shards"))

@@ -28,6 +28,7 @@ type source struct {
 
 	mu     sync.Mutex // protects following
 	layout *layout    // nil while unknown
+	id     [16]byte   // of the topic as it was last seen
 	since  time.Time  // of the first failure in a row, zero after a success
 	warned bool
 }
@@ -67,7 +68,13 @@ func (s *source) refresh(ctx context.Context) (*layout, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.layout = l
+	if s.id != [16]byte{} && s.id != l.id && s.cl == s.t.cl {
+		// The client would wait for the old topic for ever. What it still had fails,
+		// and who appended it does so again.
+		s.t.o.Logger.Error("the topic was made anew: what it held is lost to those who follow it", "topic", s.t.o.Topic)
+		s.cl.PurgeTopicsFromProducing(s.t.o.Topic)
+	}
+	s.layout, s.id = l, l.id
 	return l, nil
 }
 
@@ -168,10 +175,14 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// unavailable makes an error of ours of one of Kafka's.
+// unavailable makes an error of ours of one of Kafka's: CodeInvalid when asking
+// again is of no use, as of a name that is not allowed or a right that is missing.
 func unavailable(err error) error {
 	if _, ours := errors.AsType[*core.Error](err); ours || err == nil {
 		return err
+	}
+	if ke, is := errors.AsType[*kerr.Error](err); is && !ke.Retriable && ke != kerr.InvalidReplicationFactor {
+		return &core.Error{Code: core.CodeInvalid, Msg: "Kafka refuses", Err: err}
 	}
 	return &core.Error{Code: core.CodeUnavailable, Msg: "Kafka", RetryAfter: time.Second, Err: err}
 }

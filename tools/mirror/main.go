@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"regexp"
 	"syscall"
 	"time"
 
@@ -50,13 +51,14 @@ func main() {
 	}
 }
 
-// Validate is called by kong.
-func (c *cli) Validate() error {
+var nameOfRegion = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+
+func (c *cli) check() error {
+	if !nameOfRegion.MatchString(c.Region) {
+		return fmt.Errorf("--region %q: letters, digits, dots, dashes and underscores make a topic's name", c.Region)
+	}
 	if c.Recopy < 0 {
 		return errors.New("--recopy is a number of records, 0 or more")
-	}
-	if c.Region == "" {
-		return errors.New("--region names nothing")
 	}
 	if c.TellEvery <= 0 {
 		return errors.New("--tell-every is a time above 0")
@@ -66,6 +68,9 @@ func (c *cli) Validate() error {
 
 // run copies until ctx ends, which is no error.
 func (c *cli) run(ctx context.Context, log *slog.Logger) error {
+	if err := c.check(); err != nil {
+		return err
+	}
 	source, err := kafka.Open(kafka.Options{Brokers: c.From, Topic: c.Topic, Logger: log.With("side", "source")})
 	if err != nil {
 		return err
