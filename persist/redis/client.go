@@ -28,6 +28,7 @@ type Client struct {
 	parts sync.WaitGroup
 
 	configs   configs
+	published newestPointers
 	charger   *charger
 	sequencer *Sequencer
 	stats     counters
