@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"pixelwall/core"
 	"pixelwall/edge/api"
@@ -26,6 +27,8 @@ type backend struct {
 	pictures func(*fanout.Hub) api.Canvas
 	// lanes is how many placers there are; shards are decided independently where it is above 1.
 	lanes int
+	// gather is how long a lane waits for more placements before it asks.
+	gather time.Duration
 	// state says whether placements are taken, and if not, why.
 	state func() (api.Status, string)
 	// health says how each dependency does: "ok" or a word on what is wrong.

@@ -16,6 +16,11 @@ type reading struct {
 	name, help string
 	kind       prometheus.ValueType
 	read       func() float64
+	labels     prometheus.Labels // fixed, from our own constants; nil for none
+}
+
+func (r reading) collector() prometheus.Collector {
+	return single{prometheus.NewDesc(r.name, r.help, nil, r.labels), r}
 }
 
 // registerMetrics adds what the parts of e count.
@@ -30,35 +35,35 @@ func registerMetrics(e *edge) error {
 	}
 	const counter, gauge = prometheus.CounterValue, prometheus.GaugeValue
 	readings := []reading{
-		{"pixelwall_gateway_connections", "WebSocket connections that are open.", gauge, gw(func(s gateway.Stats) float64 { return float64(s.Conns) })},
-		{"pixelwall_gateway_sockets", "Sockets of all kinds that count for the limits.", gauge, gw(func(s gateway.Stats) float64 { return float64(s.Sockets) })},
-		{"pixelwall_gateway_accepted_total", "Sockets accepted.", counter, gw(func(s gateway.Stats) float64 { return float64(s.Accepted) })},
-		{"pixelwall_gateway_messages_in_total", "Whole data messages received.", counter, gw(func(s gateway.Stats) float64 { return float64(s.MessagesIn) })},
-		{"pixelwall_gateway_deliveries_total", "Broadcasts handed to a connection.", counter, gw(func(s gateway.Stats) float64 { return float64(s.Deliveries) })},
-		{"pixelwall_gateway_broadcast_bytes_total", "Bytes of broadcasts that went out.", counter, gw(func(s gateway.Stats) float64 { return float64(s.BytesOut) })},
-		{"pixelwall_gateway_skipped_total", "Broadcasts that a slow client's backlog had no room for.", counter, gw(func(s gateway.Stats) float64 { return float64(s.Skipped) })},
-		{"pixelwall_gateway_broadcast_seconds_total", "Time that event loops spent on broadcasts.", counter, gw(func(s gateway.Stats) float64 { return s.Busy.Seconds() })},
-		{"pixelwall_gateway_queued_broadcasts", "Broadcasts that wait on the slowest loop.", gauge, gw(func(s gateway.Stats) float64 { return float64(s.Queued) })},
-		{"pixelwall_gateway_panics_total", "Handler calls that panicked.", counter, gw(func(s gateway.Stats) float64 { return float64(s.Panics) })},
+		{"pixelwall_gateway_connections", "WebSocket connections that are open.", gauge, gw(func(s gateway.Stats) float64 { return float64(s.Conns) }), nil},
+		{"pixelwall_gateway_sockets", "Sockets of all kinds that count for the limits.", gauge, gw(func(s gateway.Stats) float64 { return float64(s.Sockets) }), nil},
+		{"pixelwall_gateway_accepted_total", "Sockets accepted.", counter, gw(func(s gateway.Stats) float64 { return float64(s.Accepted) }), nil},
+		{"pixelwall_gateway_messages_in_total", "Whole data messages received.", counter, gw(func(s gateway.Stats) float64 { return float64(s.MessagesIn) }), nil},
+		{"pixelwall_gateway_deliveries_total", "Broadcasts handed to a connection.", counter, gw(func(s gateway.Stats) float64 { return float64(s.Deliveries) }), nil},
+		{"pixelwall_gateway_broadcast_bytes_total", "Bytes of broadcasts that went out.", counter, gw(func(s gateway.Stats) float64 { return float64(s.BytesOut) }), nil},
+		{"pixelwall_gateway_skipped_total", "Broadcasts that a slow client's backlog had no room for.", counter, gw(func(s gateway.Stats) float64 { return float64(s.Skipped) }), nil},
+		{"pixelwall_gateway_broadcast_seconds_total", "Time that event loops spent on broadcasts.", counter, gw(func(s gateway.Stats) float64 { return s.Busy.Seconds() }), nil},
+		{"pixelwall_gateway_queued_broadcasts", "Broadcasts that wait on the slowest loop.", gauge, gw(func(s gateway.Stats) float64 { return float64(s.Queued) }), nil},
+		{"pixelwall_gateway_panics_total", "Handler calls that panicked.", counter, gw(func(s gateway.Stats) float64 { return float64(s.Panics) }), nil},
 
-		{"pixelwall_fanout_ticks_total", "Ticks that had something to say.", counter, func() float64 { return float64(e.hub.Stats().Ticks) }},
-		{"pixelwall_fanout_postponed_ticks_total", "Ticks that waited because a loop was behind.", counter, func() float64 { return float64(e.hub.Stats().Postponed) }},
-		{"pixelwall_fanout_events_total", "Events that batches stood for.", counter, func() float64 { return float64(e.hub.Stats().Events) }},
-		{"pixelwall_fanout_pixels_total", "Pixels that batches held.", counter, func() float64 { return float64(e.hub.Stats().Pixels) }},
-		{"pixelwall_fanout_batch_bytes_total", "Bytes of batches, WebSocket headers included, each once.", counter, func() float64 { return float64(e.hub.Stats().BatchBytes) }},
-		{"pixelwall_fanout_encode_seconds_total", "Time spent on encoding batches.", counter, func() float64 { return float64(e.hub.Stats().EncodeNS) / 1e9 }},
-		{"pixelwall_fanout_catchups_total", "Catch-ups encoded; a crowd shares one.", counter, func() float64 { return float64(e.hub.Stats().CatchUps) }},
-		{"pixelwall_fanout_resyncs_total", "Shards that a client was told to fetch.", counter, func() float64 { return float64(e.hub.Stats().Resyncs) }},
-		{"pixelwall_fanout_stale_total", "Records of a deposed relay that were dropped.", counter, func() float64 { return float64(e.hub.Stats().Stale) }},
-		{"pixelwall_fanout_gaps_total", "Times that the log was fetched again because a record was missing.", counter, func() float64 { return float64(e.hub.Stats().Gaps) }},
-		{"pixelwall_fanout_phantoms_total", "Times that a shard held events that the log had lost.", counter, func() float64 { return float64(e.hub.Stats().Phantoms) }},
-		{"pixelwall_fanout_reloads_total", "Shards that were loaded anew from a snapshot.", counter, func() float64 { return float64(e.hub.Stats().Reloads) }},
-		{"pixelwall_fanout_ahead_joins_total", "Joins that waited until this edge was as far as the client.", counter, func() float64 { return float64(e.hub.Stats().AheadJoins) }},
-		{"pixelwall_fanout_ring_bytes", "Memory of the events that clients may resume from.", gauge, func() float64 { return float64(e.hub.Stats().RingBytes) }},
-		{"pixelwall_fanout_tick_seconds", "Time between two batches.", gauge, func() float64 { return e.hub.Tick().Seconds() }},
+		{"pixelwall_fanout_ticks_total", "Ticks that had something to say.", counter, func() float64 { return float64(e.hub.Stats().Ticks) }, nil},
+		{"pixelwall_fanout_postponed_ticks_total", "Ticks that waited because a loop was behind.", counter, func() float64 { return float64(e.hub.Stats().Postponed) }, nil},
+		{"pixelwall_fanout_events_total", "Events that batches stood for.", counter, func() float64 { return float64(e.hub.Stats().Events) }, nil},
+		{"pixelwall_fanout_pixels_total", "Pixels that batches held.", counter, func() float64 { return float64(e.hub.Stats().Pixels) }, nil},
+		{"pixelwall_fanout_batch_bytes_total", "Bytes of batches, WebSocket headers included, each once.", counter, func() float64 { return float64(e.hub.Stats().BatchBytes) }, nil},
+		{"pixelwall_fanout_encode_seconds_total", "Time spent on encoding batches.", counter, func() float64 { return float64(e.hub.Stats().EncodeNS) / 1e9 }, nil},
+		{"pixelwall_fanout_catchups_total", "Catch-ups encoded; a crowd shares one.", counter, func() float64 { return float64(e.hub.Stats().CatchUps) }, nil},
+		{"pixelwall_fanout_resyncs_total", "Shards that a client was told to fetch.", counter, func() float64 { return float64(e.hub.Stats().Resyncs) }, nil},
+		{"pixelwall_fanout_stale_total", "Records of a deposed relay that were dropped.", counter, func() float64 { return float64(e.hub.Stats().Stale) }, nil},
+		{"pixelwall_fanout_gaps_total", "Times that the log was fetched again because a record was missing.", counter, func() float64 { return float64(e.hub.Stats().Gaps) }, nil},
+		{"pixelwall_fanout_phantoms_total", "Times that a shard held events that the log had lost.", counter, func() float64 { return float64(e.hub.Stats().Phantoms) }, nil},
+		{"pixelwall_fanout_reloads_total", "Shards that were loaded anew from a snapshot.", counter, func() float64 { return float64(e.hub.Stats().Reloads) }, nil},
+		{"pixelwall_fanout_ahead_joins_total", "Joins that waited until this edge was as far as the client.", counter, func() float64 { return float64(e.hub.Stats().AheadJoins) }, nil},
+		{"pixelwall_fanout_ring_bytes", "Memory of the events that clients may resume from.", gauge, func() float64 { return float64(e.hub.Stats().RingBytes) }, nil},
+		{"pixelwall_fanout_tick_seconds", "Time between two batches.", gauge, func() float64 { return e.hub.Tick().Seconds() }, nil},
 
-		{"pixelwall_session_diverged_total", "Checks that a client found to differ.", counter, func() float64 { return float64(e.session.Stats().Diverged) }},
-		{"pixelwall_session_resumed_total", "Shards that a client went on with.", counter, func() float64 { return float64(e.session.Stats().Resumed) }},
+		{"pixelwall_session_diverged_total", "Checks that a client found to differ.", counter, func() float64 { return float64(e.session.Stats().Diverged) }, nil},
+		{"pixelwall_session_resumed_total", "Shards that a client went on with.", counter, func() float64 { return float64(e.session.Stats().Resumed) }, nil},
 	}
 	readings = append(readings, e.store.readings...)
 	errs := []error{
@@ -67,7 +72,7 @@ func registerMetrics(e *edge) error {
 		e.registry.Register(labelled{e}),
 	}
 	for _, r := range readings {
-		errs = append(errs, e.registry.Register(single{prometheus.NewDesc(r.name, r.help, nil, nil), r}))
+		errs = append(errs, e.registry.Register(r.collector()))
 	}
 	return errors.Join(errs...)
 }

@@ -73,7 +73,7 @@ func (e *edge) openFolder(ctx context.Context) (*backend, error) {
 				return 1
 			}
 			return 0
-		}}},
+		}, nil}},
 	}
 	if err == nil {
 		b.base, err = f.base(ctx)
@@ -115,27 +115,35 @@ func randomID() uint64 {
 func (f *folder) base(ctx context.Context) (*core.Snapshot, error) {
 	base, err := f.store.Snapshots().Latest(ctx)
 	if err != nil && core.CodeOf(err) == core.CodeNotFound {
-		return beginning(ctx, f.store, f.store.CanvasID())
+		return beginning(ctx, f.store)
 	}
 	return base, err
 }
 
-// beginning reads the start records, with which the log of every shard begins.
-func beginning(ctx context.Context, log core.Log, canvas uint64) (*core.Snapshot, error) {
-	first := &core.Snapshot{Canvas: canvas}
+// beginning returns the canvas before the first event, from the start records
+// with which the log of every shard begins.
+func beginning(ctx context.Context, log core.Log) (*core.Snapshot, error) {
+	first := &core.Snapshot{}
 	errAll := errors.New("all start records were read")
-	missing := -1
+	var f core.Follower
+	begun, all := uint64(0), uint64(0)
 	err := log.Tail(ctx, core.Heads{}, func(r *core.Record) error {
-		if r.Kind != core.KindStart {
+		if r.Kind != core.KindClaim && r.Kind != core.KindStart {
 			return nil
 		}
-		if missing < 0 {
-			first.Config = *r.Config
-			first.Config.Palette = slices.Clone(r.Config.Palette)
-			missing = len(first.Config.Geometry().Shards())
+		if f.Next(r) != core.Apply || begun>>r.Shard&1 == 1 {
+			return nil
 		}
-		first.Shards[r.Shard], first.Times[r.Shard] = slices.Clone(r.Pixels), r.TimeMS
-		if missing--; missing == 0 {
+		if begun == 0 {
+			first.Canvas, first.Config = r.Canvas, *r.Config
+			first.Config.Palette = slices.Clone(r.Config.Palette)
+			for _, s := range first.Config.Geometry().Shards() {
+				all |= 1 << s
+			}
+		}
+		begun |= 1 << r.Shard
+		first.Shards[r.Shard], first.Times[r.Shard], first.Holders[r.Shard] = slices.Clone(r.Pixels), r.TimeMS, r.Holder()
+		if begun&all == all {
 			return errAll
 		}
 		return nil

@@ -53,7 +53,10 @@ type edge struct {
 // run serves until ctx ends, says goodbye, and returns nil when all went well.
 func run(ctx context.Context, s settings, out io.Writer, log *slog.Logger) (err error) {
 	e := &edge{s: s, log: log}
-	if e.store, err = e.openFolder(ctx); err != nil {
+	if !s.roles[roleGateway] {
+		return e.work(ctx, out)
+	}
+	if e.store, err = e.openStore(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.store.close()) }()
@@ -113,6 +116,25 @@ func run(ctx context.Context, s settings, out io.Writer, log *slog.Logger) (err 
 	return err
 }
 
+// openStore opens where the canvas is kept. It returns without one when ctx ends.
+func (e *edge) openStore(ctx context.Context) (*backend, error) {
+	if !e.s.clustered() {
+		return e.openFolder(ctx)
+	}
+	c, err := e.openCluster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b, err := c.backend(ctx)
+	if err != nil {
+		err = errors.Join(err, c.close())
+		if ctx.Err() != nil {
+			return nil, nil
+		}
+	}
+	return b, err
+}
+
 // build makes every part and ties it to the others; nothing runs yet.
 func (e *edge) build() (err error) {
 	keyFile := e.s.KeyFile
@@ -123,7 +145,7 @@ func (e *edge) build() (err error) {
 		return err
 	}
 	if e.hub, err = fanout.NewHub(fanout.Options{
-		Log: e.store.log, Base: e.store.base, RingFrom: e.store.ringFrom, TickEvery: e.s.tick, RingAge: e.s.RingAge, RingBytes: e.s.RingBytes,
+		Log: e.store.log, Base: e.store.base, RingFrom: e.store.ringFrom, Reload: e.store.reload, TickEvery: e.s.tick, RingAge: e.s.RingAge, RingBytes: e.s.RingBytes,
 		CheckEach: time.Minute, NowMS: nowMS, Logger: e.log,
 		Broadcast: func(b *gateway.Broadcast) {
 			if !e.gateway.Load().Broadcast(b) {
@@ -147,7 +169,8 @@ func (e *edge) build() (err error) {
 		Hub: e.hub, Sequencer: e.store.sequencer, Cooldowns: e.store.cooldowns, Verify: e.verify,
 		ReadOnly: func() bool { status, _ := e.store.state(); return status == api.StatusReadOnly },
 		Online:   e.online,
-		NowMS:    nowMS, CanvasID: e.store.canvas, CanvasURL: path, Build: version(), Logger: e.log,
+		Lanes:    e.store.lanes, Gather: e.store.gather,
+		NowMS: nowMS, CanvasID: e.store.canvas, CanvasURL: path, Build: version(), Logger: e.log,
 	})
 	return e.buildAPI()
 }

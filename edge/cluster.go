@@ -1,0 +1,341 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"pixelwall/core"
+	"pixelwall/edge/api"
+	"pixelwall/edge/fanout"
+	"pixelwall/persist/archive"
+	"pixelwall/persist/embedded"
+	"pixelwall/persist/failover"
+	"pixelwall/persist/kafka"
+	"pixelwall/persist/redis"
+	"pixelwall/persist/relay"
+	"pixelwall/persist/scylla"
+	"pixelwall/persist/snapshot"
+)
+
+// A cluster is one process' part of a canvas that lies in Redis, Kafka and CQL,
+// or in Redis alone.
+//
+//	sequencer, cooldowns, published canvas   persist/redis
+//	log                                      persist/kafka, the streams of Redis while it is down or not there
+//	history, snapshots                       persist/scylla, a folder where it is not there
+//	roles                                    persist/relay, archive, snapshot: see roles.go
+type cluster struct {
+	s      *settings
+	log    *slog.Logger
+	id     uint64 // random, of this process: relay id and owner of leases
+	create embedded.Create
+
+	redis  *redis.Client
+	topic  *kafka.Topic                     // nil: Redis alone
+	store  *scylla.Store                    // nil: Redis alone
+	folder atomic.Pointer[embedded.Archive] // Redis alone, once the canvas is known and the role is archive
+	follow *failover.Log                    // what the hub follows; nil: Redis alone
+
+	config   atomic.Pointer[core.Config] // as Redis had it last
+	canvas   atomic.Uint64
+	pictures atomic.Pointer[pictures]
+
+	roles    roleRunner
+	relay    atomic.Pointer[relay.Relay]
+	archive  atomic.Pointer[archive.Worker]
+	snapshot atomic.Pointer[snapshot.Worker]
+}
+
+// openCluster connects to the services, which may all be down at this moment, and
+// starts the roles. A canvas that does not exist yet is made by a relay.
+func (e *edge) openCluster(ctx context.Context) (*cluster, error) {
+	create, err := e.s.newCanvas()
+	if err != nil {
+		return nil, err
+	}
+	c := &cluster{s: &e.s, log: e.log, id: randomID(), create: create}
+	if err := c.connect(ctx); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	c.startRoles()
+	return c, nil
+}
+
+func (c *cluster) connect(ctx context.Context) (err error) {
+	s := c.s
+	if c.redis, err = redis.Open(ctx, redis.Options{
+		Addrs: s.Redis, Username: s.RedisUser, Password: s.RedisPassword, Limiter: s.LimiterRedis, Prefix: s.RedisPrefix, Logger: c.log,
+	}); err != nil {
+		return fmt.Errorf("--redis: %w", err)
+	}
+	if len(s.Kafka) == 0 {
+		return nil
+	}
+	if c.topic, err = kafka.Open(kafka.Options{
+		Brokers: s.Kafka, Topic: s.topic(), Canvas: c.canvas.Load, Logger: c.log,
+		Partitions: len(c.create.Config.Geometry().Shards()),
+	}); err != nil {
+		return fmt.Errorf("--kafka: %w", err)
+	}
+	if c.store, err = scylla.Open(ctx, scylla.Options{
+		Hosts: s.Scylla, Keyspace: s.ScyllaKeyspace, Username: s.ScyllaUser, Password: s.ScyllaPassword, Migrate: true, Logger: c.log,
+	}); err != nil {
+		return fmt.Errorf("--scylla: %w", err)
+	}
+	c.follow = failover.New(failover.Options{
+		Main: c.topic, Fallback: c.redis.Stream(), LastFetch: c.topic.LastFetch, Patience: s.KafkaPatience,
+		OnSwitch: func(fallback bool, _ error) {
+			if fallback {
+				c.log.Warn("Kafka is silent; the streams of Redis are followed")
+			} else {
+				c.log.Info("Kafka is followed again")
+			}
+		},
+	})
+	return nil
+}
+
+// backend waits for a state of the canvas to begin with, and returns what the
+// edge needs of this cluster.
+func (c *cluster) backend(ctx context.Context) (*backend, error) {
+	base, err := c.base(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.canvas.Store(base.Canvas)
+	want := embedded.Want{Width: c.s.width, Height: c.s.height, Palette: c.s.palette, CooldownMS: c.s.cooldownMS}
+	if c.create.Start != nil {
+		want.Width, want.Height = c.create.Config.Width, c.create.Config.Height
+	}
+	if err := c.reconcile(ctx, base, want); err != nil {
+		return nil, err
+	}
+	b := &backend{
+		canvas: base.Canvas, sequencer: c.redis.Sequencer(), cooldowns: c.redis.Cooldowns(), history: c.history(),
+		base: base, ringFrom: base.Heads, reload: c.reload, lanes: core.ShardsMax, gather: time.Millisecond,
+		pictures: func(h *fanout.Hub) api.Canvas {
+			c.pictures.Store(newPictures(h, c.redis.Canvas()))
+			return c.pictures.Load()
+		},
+		state: c.state, health: c.health, readings: c.readings(), place: c.place(), close: c.close,
+	}
+	if c.follow != nil {
+		b.log = c.follow
+	} else {
+		b.log = c.redis.Stream()
+	}
+	return b, nil
+}
+
+// reconcile makes the canvas what the flags say, as far as a canvas can change.
+// When the change is another edge's at the same moment, theirs counts.
+func (c *cluster) reconcile(ctx context.Context, base *core.Snapshot, want embedded.Want) error {
+	have := base.Config
+	if now, err := c.redis.Outbox().Config(ctx, 0); err == nil && now.Version > have.Version {
+		have = *now
+	}
+	change, err := want.Against(have, "", c.place())
+	if err != nil || change == nil {
+		return err
+	}
+	err = c.redis.Sequencer().Configure(ctx, *change)
+	if core.CodeOf(err) == core.CodeMismatch {
+		return nil
+	}
+	return err
+}
+
+// base returns what the hub begins with. It asks until there is something: the
+// services may come later than this process, and the canvas may not exist yet.
+func (c *cluster) base(ctx context.Context) (*core.Snapshot, error) {
+	told := ""
+	for {
+		base, err := c.findBase(ctx)
+		if err == nil || core.CodeOf(err) == core.CodeMismatch {
+			return base, err
+		}
+		if told != err.Error() {
+			told = err.Error()
+			c.log.Info("the canvas is waited for", "err", err)
+		}
+		if !pause(ctx, 200*time.Millisecond) {
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// findBase prefers a state that is as old as what clients may resume from, so
+// that reading the log from there fills the ring: a restart costs nobody a reload.
+func (c *cluster) findBase(ctx context.Context) (*core.Snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	var errs []error
+	if c.store != nil {
+		s, err := c.store.At(ctx, nowMS()-c.s.RingAge.Milliseconds())
+		if err == nil {
+			return s, nil
+		}
+		errs = append(errs, fmt.Errorf("history: %w", err))
+		if core.CodeOf(err) == core.CodeNotFound { // the canvas is younger than that
+			if s, err = beginning(ctx, c.topic); err == nil {
+				return s, nil
+			}
+			errs = append(errs, fmt.Errorf("log: %w", err))
+		}
+	}
+	s, err := c.reload(ctx)
+	if err != nil {
+		return nil, errors.Join(append(errs, err)...)
+	}
+	return s, nil
+}
+
+// reload returns the newest state that can be had: the published canvas, or the
+// newest snapshot.
+func (c *cluster) reload(ctx context.Context) (*core.Snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	s, err := c.redis.Canvas().Snapshot(ctx)
+	if err == nil {
+		return s, nil
+	}
+	err = fmt.Errorf("published canvas: %w", err)
+	if c.store == nil {
+		return nil, err
+	}
+	s, err2 := c.store.Latest(ctx)
+	if err2 == nil {
+		return s, nil
+	}
+	return nil, errors.Join(err, fmt.Errorf("history: %w", err2))
+}
+
+// state says whether placements are taken.
+func (c *cluster) state() (api.Status, string) {
+	refusing, of, why := c.redis.Sequencer().Refusing()
+	switch {
+	case of == refusing && why != "":
+		return api.StatusReadOnly, why
+	case refusing > 0:
+		return api.StatusDegraded, fmt.Sprintf("%d of %d shards take no placements: %s", refusing, of, why)
+	}
+	for name, word := range c.health() {
+		if word != ok {
+			return api.StatusDegraded, name + ": " + word
+		}
+	}
+	return api.StatusOK, ""
+}
+
+// ok is what health says of a dependency that does its work.
+const ok = "ok"
+
+func (c *cluster) health() map[string]string {
+	h := map[string]string{"redis": c.redis.Health()}
+	if len(c.s.LimiterRedis) > 0 {
+		h["limiter"] = c.redis.LimiterHealth()
+	}
+	if c.topic != nil {
+		h["kafka"], h["history"] = ok, c.store.Health()
+		if c.follow.OnFallback() || !c.topic.Healthy(10*c.s.KafkaPatience) && c.s.roles[roleGateway] {
+			h["kafka"] = "down"
+		}
+	}
+	return h
+}
+
+// place names the services.
+func (c *cluster) place() string {
+	place := "Redis " + strings.Join(c.s.Redis, ",")
+	if c.topic != nil {
+		place += ", Kafka " + strings.Join(c.s.Kafka, ",") + " (" + c.s.topic() + "), CQL " + strings.Join(c.s.Scylla, ",") + " (" + c.s.ScyllaKeyspace + ")"
+	}
+	return place
+}
+
+// shards returns the shards of the canvas, none while it is not known.
+func (c *cluster) shards() []core.ShardID {
+	if config := c.config.Load(); config != nil {
+		return config.Geometry().Shards()
+	}
+	return nil
+}
+
+// watchConfig keeps config at what Redis says.
+func (c *cluster) watchConfig(ctx context.Context) {
+	for {
+		if config, err := c.redis.Outbox().Config(ctx, 0); err == nil {
+			c.config.Store(config)
+		}
+		every := 2 * time.Second
+		if c.config.Load() == nil {
+			every = 100 * time.Millisecond
+		}
+		if !pause(ctx, every) {
+			return
+		}
+	}
+}
+
+// close ends the roles and then the connections.
+func (c *cluster) close() error {
+	c.roles.stop()
+	var errs []error
+	if folder := c.folder.Load(); folder != nil {
+		errs = append(errs, folder.Close())
+	}
+	if c.topic != nil {
+		c.topic.Close()
+	}
+	if c.store != nil {
+		errs = append(errs, c.store.Close())
+	}
+	if c.redis != nil {
+		c.redis.Close()
+	}
+	return errors.Join(errs...)
+}
+
+// pause waits for d, or returns false when ctx ends.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// A roleRunner runs what a process does beside serving clients.
+type roleRunner struct {
+	cancel context.CancelFunc
+	parts  sync.WaitGroup
+}
+
+func (r *roleRunner) stop() {
+	if r.cancel != nil {
+		r.cancel()
+		r.parts.Wait()
+	}
+}
+
+// filtered follows log for some shards only.
+func filtered(log core.Log) func(context.Context, []core.ShardID, core.Heads, func(*core.Record) error) error {
+	return func(ctx context.Context, shards []core.ShardID, from core.Heads, fn func(*core.Record) error) error {
+		return log.Tail(ctx, from, func(r *core.Record) error {
+			if !slices.Contains(shards, r.Shard) {
+				return nil
+			}
+			return fn(r)
+		})
+	}
+}

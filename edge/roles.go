@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"pixelwall/core"
+	"pixelwall/persist/archive"
+	"pixelwall/persist/relay"
+	"pixelwall/persist/snapshot"
+)
+
+// startRoles runs what this process does beside serving clients. Every role may
+// run in many processes: leases say who does which shard, and what two do at once
+// is the same as what one does.
+func (c *cluster) startRoles() {
+	ctx, cancel := context.WithCancel(context.Background())
+	c.roles.cancel = cancel
+	run := func(f func(context.Context)) { c.roles.parts.Go(func() { f(ctx) }) }
+	run(c.watchConfig)
+	if c.s.roles[roleRelay] {
+		run(c.runRelay)
+	}
+	if c.s.roles[roleArchive] {
+		run(c.runArchive)
+	}
+	if c.s.roles[roleSnapshot] {
+		run(c.runPublish)
+		if c.store != nil {
+			run(c.runSnapshot)
+		}
+	}
+}
+
+// publishEvery is the least time between two published copies of a shard.
+const publishEvery = time.Second
+
+func (c *cluster) runRelay(ctx context.Context) {
+	o := relay.Options{
+		ID: c.id, Outbox: c.redis.Outbox(), Leases: c.redis.Outbox(), Config: c.redis.Outbox().Config,
+		Create: relay.Create{Canvas: c.create.Canvas, Config: c.create.Config, Start: c.create.Start},
+		NowMS:  nowMS, Logger: c.log,
+	}
+	if c.topic == nil {
+		// The stream is the log, so it keeps what a client may resume from.
+		o.TrimAfter, o.Safe = max(10*time.Minute, c.s.RingAge), c.safeAlone
+		c.relay.Store(relay.New(o))
+		c.relay.Load().Run(ctx)
+		return
+	}
+	o.Topic, o.Snapshots, o.Safe = c.topic, c.store, c.safe
+	for told := false; ; told = true {
+		err := c.topic.Ensure(ctx)
+		if err == nil {
+			break
+		}
+		if !told {
+			c.log.Warn("the topic cannot be made yet", "err", err)
+		}
+		if !pause(ctx, time.Second) {
+			return
+		}
+	}
+	c.relay.Store(relay.New(o))
+	c.relay.Load().Run(ctx)
+}
+
+// safe returns what the newest snapshot holds: whoever lost everything begins there.
+func (c *cluster) safe(ctx context.Context) (core.Heads, error) {
+	s, err := c.store.Latest(ctx)
+	if err != nil {
+		return core.Heads{}, err
+	}
+	return s.Heads, nil
+}
+
+func (c *cluster) runArchive(ctx context.Context) {
+	o := archive.Options{Owner: c.id, Leases: c.redis.Outbox(), Shards: c.shards, Logger: c.log}
+	if c.topic == nil {
+		c.archiveAlone(ctx, o)
+		return
+	}
+	o.Archive, o.Tail = c.store, c.topic.TailShards
+	w := archive.New(o)
+	c.archive.Store(w)
+	w.Run(ctx)
+}
+
+func (c *cluster) runSnapshot(ctx context.Context) {
+	w := snapshot.New(snapshot.Options{
+		Owner: c.id, Log: c.topic, Snapshots: c.store, Leases: c.redis.Outbox(), NowMS: nowMS, Logger: c.log,
+	})
+	c.snapshot.Store(w)
+	w.Run(ctx)
+}
+
+func (c *cluster) runPublish(ctx context.Context) {
+	snapshot.Publish(ctx, c.redis.Outbox(), c.shards, publishEvery, c.log)
+}
