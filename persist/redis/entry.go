@@ -94,40 +94,50 @@ func uint64At(s string, i int) (n uint64) {
 
 // decodeEntry sets r to an entry of the stream of shard s.
 func decodeEntry(s core.ShardID, entry *rueidis.RedisMessage, r *core.Record) error {
-	id, bytes, err := entryBytes(entry)
+	id, bytes, olds, err := entryParts(entry)
 	if err != nil {
 		return &core.Error{Code: core.CodeMalformed, Msg: fmt.Sprintf("an entry of the stream of shard %d", s), Err: err}
 	}
 	if err := persist.DecodeRecord(bytes, r); err != nil {
 		return &core.Error{Code: core.CodeMalformed, Msg: fmt.Sprintf("entry %s of the stream of shard %d", id, s), Err: err}
 	}
-	if r.Shard != s || entrySeq(id) != r.Last() {
-		return core.NewError(core.CodeMalformed, fmt.Sprintf("entry %s of the stream of shard %d is seq %d of shard %d", id, s, r.Last(), r.Shard))
+	if r.Shard != s || entrySeq(id) != r.Last() || len(olds) != len(r.Events) {
+		return core.NewError(core.CodeMalformed, fmt.Sprintf("entry %s of the stream of shard %d is seq %d of shard %d with %d old colours", id, s, r.Last(), r.Shard, len(olds)))
+	}
+	for i := range r.Events {
+		r.Events[i].Old = olds[i]
 	}
 	return nil
 }
 
-func entryBytes(entry *rueidis.RedisMessage) (id string, b []byte, err error) {
+// entryParts returns the bytes of the record, in which the old colours are 0, and
+// the old colours. Redis writes them apart, because putting each in its place
+// costs a sixth of the time that a placement takes there.
+func entryParts(entry *rueidis.RedisMessage) (id string, b []byte, olds string, err error) {
 	parts, err := entry.ToArray()
 	if err != nil {
-		return "", nil, err
+		return "", nil, "", err
 	}
 	if len(parts) != 2 {
-		return "", nil, errAnswer
+		return "", nil, "", errEntry
 	}
 	if id, err = parts[0].ToString(); err != nil {
-		return "", nil, err
+		return "", nil, "", err
 	}
 	fields, err := parts[1].ToArray()
 	if err != nil {
-		return "", nil, err
+		return id, nil, "", err
 	}
-	if len(fields) != 2 {
-		return "", nil, errAnswer
+	if len(fields) != 2 && len(fields) != 4 {
+		return id, nil, "", errEntry
 	}
-	b, err = fields[1].AsBytes()
-	return id, b, err
+	if b, err = fields[1].AsBytes(); err == nil && len(fields) == 4 {
+		olds, err = fields[3].ToString()
+	}
+	return id, b, olds, err
 }
+
+var errEntry = core.NewError(core.CodeMalformed, "it has other fields than we know")
 
 // pack returns the valid area of shard s of a canvas of geometry g, as
 // core.Board.AppendPacked has it, from all its pixels as core.Board.Pixels has them.

@@ -15,20 +15,23 @@ import (
 //go:embed library.lua
 var libraryText string
 
-// Function names carry the library's version, so that two versions can be loaded
-// at once: an edge of the old one then finds nothing armed, instead of a function
-// that does something else.
-const (
-	fnPlace     = "pixelwall_1_place"
-	fnStand     = "pixelwall_1_stand"
-	fnFence     = "pixelwall_1_fence"
-	fnRebuild   = "pixelwall_1_rebuild"
-	fnRecall    = "pixelwall_1_recall"
-	fnArm       = "pixelwall_1_arm"
-	fnConfigure = "pixelwall_1_configure"
-	fnTrim      = "pixelwall_1_trim"
-	fnReport    = "pixelwall_1_report"
-	fnPublish   = "pixelwall_1_publish"
+// libraryName is pixelwall_<version>, from the first line of the text. Function
+// names begin with it, so that two versions can be loaded at once: an edge of the
+// old one then finds nothing armed, instead of a function that does something else.
+// Whoever changes what a function does changes the version.
+var libraryName = strings.TrimPrefix(strings.SplitN(libraryText, "\n", 2)[0], "#!lua name=")
+
+var (
+	fnPlace     = libraryName + "_place"
+	fnStand     = libraryName + "_stand"
+	fnFence     = libraryName + "_fence"
+	fnRebuild   = libraryName + "_rebuild"
+	fnRecall    = libraryName + "_recall"
+	fnArm       = libraryName + "_arm"
+	fnConfigure = libraryName + "_configure"
+	fnTrim      = libraryName + "_trim"
+	fnReport    = libraryName + "_report"
+	fnPublish   = libraryName + "_publish"
 )
 
 // fcall calls a function of the library on shard s.

@@ -1,4 +1,4 @@
-#!lua name=pixelwall_1
+#!lua name=pixelwall_2
 -- The sequencer of one shard: every function is one atomic step, and checks
 -- everything before its first write, because scripts do not roll back.
 --
@@ -7,7 +7,8 @@
 --   meta   hash: ep (last fence), relay (8 bytes), canvas (8 bytes), seq, time, ver, bits,
 --          config (bytes), seen, step (of take-overs), start (until the first arm), copied
 --          (epoch-seq), copiedat
---   out    stream: <last seq>-0 -> r, the bytes of one wire.Record; 0-1 is a start canvas
+--   out    stream: <last seq>-0 -> r, the bytes of one wire.Record, and for placements
+--          o, a byte for each old colour, which are 0 in r; 0-1 is a start canvas
 --   req:0, req:1   the requests of even and odd generations, see "Request memory"
 --   latest the pointer to the newest published copy
 --
@@ -25,17 +26,21 @@ local COPY_MS = 60000     -- a published copy lives so long
 local call, pack, unpack_bytes, unpack, tonumber
 local concat, rep, char, floor, max, format
 -- Small things that every batch needs many of, made once.
-local COLOR, DECIMAL, INDEX, HUNDREDS, LOW, UNITS, FIELDS, PIECES
+local DECIMAL, INDEX, HUNDREDS, UNITS, FIELDS
+-- Tables that are used again by every call, each with a length kept beside it:
+-- growing new ones is what a batch would spend most of its time on.
+local BITS, WRITES
 
 local function begin()
   call, pack, unpack_bytes, unpack, tonumber = redis.call, struct.pack, struct.unpack, _G.unpack, _G.tonumber
   concat, rep, char, floor, max, format = table.concat, string.rep, string.char, math.floor, math.max, string.format
-  COLOR, DECIMAL, INDEX, HUNDREDS, LOW, UNITS, FIELDS, PIECES = {}, {}, {}, {}, {}, {}, {}, {}
-  for i = 0, 255 do COLOR[i], DECIMAL[i] = char(i), format('%d', i) end
-  for i = 0, floor(PIXELS / 1000) do HUNDREDS[i] = '#' .. i end
-  for i = 0, 999 do LOW[i], UNITS[i] = '#' .. i, format('%03d', i) end
+  DECIMAL, INDEX, HUNDREDS, UNITS, FIELDS, BITS, WRITES = {}, {}, {}, {}, {}, { 'BITFIELD' }, {}
+  for i = 0, 255 do DECIMAL[i] = format('%d', i) end
+  for i = 1, floor(PIXELS / 1000) do HUNDREDS[i] = '#' .. i end
+  for i = 0, 999 do UNITS[i] = format('%03d', i) end
   for n = 1, BATCH do
     INDEX[n] = pack('<I2', n)
+    BITS[4 * n - 1] = 'SET'
   end
 end
 
@@ -58,11 +63,11 @@ local function now(last)
   return max(tonumber(last or 0), t[1] * 1000 + floor(t[2] / 1000))
 end
 
--- Formats of n events: offset, colour, instance, number; and what lies before and
--- behind each old colour.
-local function formats(n)
-  if not FIELDS[n] then FIELDS[n], PIECES[n] = '<' .. rep('I3Bxxxxxxxxxc8c4', n), rep('c4xc20', n) end
-  return FIELDS[n], PIECES[n]
+-- The format of n events: offset, colour, old colour, user (not as a number that
+-- means anything, but quicker than skipping it), instance, number.
+local function fields(n)
+  if not FIELDS[n] then FIELDS[n] = '<' .. rep('I3BBdc8c4', n) end
+  return FIELDS[n]
 end
 
 local function is_armed(a, ep, seq) return a and a.ep == ep and a.seq == seq end
@@ -80,108 +85,103 @@ end
 ---------------------------------------------------------------------------
 -- Request memory: what became of every (instance, number) of the last WINDOW.
 --
--- A generation is one hash for SPAN, two are kept. Field instance has the page's
--- highest number: number, index and base of its seq, time [, floor, carried]. When
--- that number makes room for a higher one within the window, it is spilled to field
--- instance+number. Numbers below floor that have no spill are expired: one above
--- them has left the window. Numbers below carried had their spills in the generation
--- before, which are complete while that one is kept and gone with it, so below
--- carried is expired then. Every spill is younger in generations than the record
--- that leads to it, or as old.
+-- A generation is one hash for SPAN, two are kept.
+--   instance (8)              -> the page's highest number (4), where (18) [, below (5), carried (5)]
+--   instance (8), number (4)  -> where (18) of a lower number, spilled when a higher one came
+--                                while it was in the window, or when it came after a higher one
+--   g                         -> the number of the generation
+-- where is index (2) and base (8), whose sum is the seq, and time (8).
+--
+-- A number without a spill is expired if it lies under below: one at or above it
+-- has left the window. Numbers under carried had their spills in the generation
+-- before; those are complete while it is kept, and gone with it, so then what lies
+-- under carried is expired. A page's record is never in an older generation than
+-- any of its spills.
 
-local VALUE, LONG = '<I4I2I8I8', '<I4I2I8I8I5I5'
+local WHERE, RECORD, TAIL = '<I2I8I8', '<I4I2I8I8', '<I5I5'
 
-local function book(keys, at, time)
+-- open looks up the records of n pages in both generations. What a batch writes is
+-- gathered in WRITES and stored by close.
+local function open(keys, at, time, pages, n)
   local g = floor(time / SPAN)
-  return { time = time, gen = g, cur = keys[at + g % 2], prev = keys[at + 1 - g % 2], writes = {}, n = 0, page = {}, spills = {} }
+  local b = { time = time, gen = g, cur = keys[at + g % 2], prev = keys[at + 1 - g % 2], n = 0, page = {}, spills = {} }
+  local new, old = call('HMGET', b.cur, 'g', unpack(pages, 1, n)), nil
+  b.begin = tonumber(new[1] or -1) ~= g -- what lies there is of two generations ago
+  local missing = b.begin
+  for i = 2, n + 1 do
+    if b.begin then
+      new[i] = false
+    elseif not new[i] then
+      missing = true
+      break
+    end
+  end
+  if missing then
+    old = call('HMGET', b.prev, 'g', unpack(pages, 1, n))
+    b.alive = tonumber(old[1] or -1) == g - 1
+  else
+    b.alive = tonumber(call('HGET', b.prev, 'g') or -1) == g - 1
+  end
+  b.new, b.old = new, b.alive and old
+  return b
 end
 
--- open looks up the records of all pages: got[i] is page i's, and old[i] says that
--- it lies in the generation before. Stale generations count as empty.
-local function open(b, pages, n)
-  local got, old = {}, {}
-  local found = call('HMGET', b.cur, 'g', unpack(pages, 1, n))
-  local stale = tonumber(found[1] or -1) ~= b.gen
-  b.begin = stale
-  local missing, at, m = {}, {}, 0
-  for i = 1, n do
-    local v = not stale and found[i + 1]
-    if v then
-      got[i] = v
-    else
-      m = m + 1
-      missing[m], at[m] = pages[i], i
-    end
-  end
-  b.alive = true
-  if m > 0 then
-    found = call('HMGET', b.prev, 'g', unpack(missing, 1, m))
-    b.alive = tonumber(found[1] or -1) == b.gen - 1
-    if b.alive then
-      for i = 1, m do
-        if found[i + 1] then got[at[i]], old[at[i]] = found[i + 1], true end
-      end
-    end
-  else
-    b.alive = tonumber(call('HGET', b.prev, 'g') or -1) == b.gen - 1
-  end
-  return got, old
+-- record returns what is kept of page i, and whether it lies in the old generation.
+local function record(b, i, page)
+  local v = b.page[page] or b.new[i + 1]
+  if v then return v, false end
+  v = b.old and b.old[i + 1]
+  return v, v and true
 end
 
 local function put(b, field, value)
   local n = b.n
-  b.writes[n + 1], b.writes[n + 2] = field, value
+  WRITES[n + 1], WRITES[n + 2] = field, value
   b.n = n + 2
 end
 
--- read returns number, seq, time, floor, carried of a page's record.
-local function read(v)
-  if #v == 22 then
-    local number, index, base, time = unpack_bytes(VALUE, v)
-    return number, base + index, time, 0, 0
-  end
-  local number, index, base, time, low, carried = unpack_bytes(LONG, v)
-  return number, base + index, time, low, carried
-end
-
--- find returns seq and time of a request that a page with record v stored; 0 when
+-- find returns seq and time of the request number of a page with record v; 0 when
 -- that is expired; nothing when it was never stored.
 local function find(b, page, number, v, old)
-  local last, seq, time, low, carried = read(v)
+  local last, index, base, time = unpack_bytes(RECORD, v)
   if number > last then return nil end
   if number < last then
     local field = page .. pack('<I4', number)
-    local s = b.spills[field] or not b.begin and call('HGET', b.cur, field) or b.alive and call('HGET', b.prev, field)
-    if not s then
-      if number < low or number < carried and (old or not b.alive) then return 0 end
+    local w = b.spills[field] or not b.begin and call('HGET', b.cur, field) or b.alive and call('HGET', b.prev, field)
+    if not w then
+      local below, carried = 0, 0
+      if #v > 22 then below, carried = unpack_bytes(TAIL, v, 23) end
+      if number < below or number < carried and (old or not b.alive) then return 0 end
       return nil
     end
-    seq, time = unpack_bytes('<I8I8', s)
+    index, base, time = unpack_bytes(WHERE, w)
   end
   if time + WINDOW <= b.time then return 0 end
-  return seq, time
+  return base + index, time
 end
 
-local function spill(b, page, number, seq, time)
-  local field, s = page .. pack('<I4', number), pack('<I8I8', seq, time)
-  b.spills[field] = s
-  put(b, field, s)
-end
-
--- remember enters a request that find did not know, of a page with record v.
-local function remember(b, page, number, seq, time, v, old)
-  local last, lastseq, lasttime, low, carried = read(v)
-  if old then low, carried = max(low, carried), last + 1 end
-  if number < last then
-    spill(b, page, number, seq, time)
+-- remember enters request number4 at where, which find did not know, of a page
+-- with record v.
+local function remember(b, page, number4, where, v, old)
+  local last, _, _, time = unpack_bytes(RECORD, v)
+  local below, carried = 0, 0
+  if #v > 22 then below, carried = unpack_bytes(TAIL, v, 23) end
+  if old then below, carried = max(below, carried), last + 1 end
+  local r = number4 .. where
+  if unpack_bytes('<I4', number4) < last then
+    local field = page .. number4
+    b.spills[field] = where
+    put(b, field, where)
     if not old then return end
-    number, seq, time, last = last, lastseq, lasttime, number -- the record moves to this generation
-  elseif lasttime + WINDOW > b.time then
-    spill(b, page, last, lastseq, lasttime)
+    r = v:sub(1, 22) -- the record comes to the generation of its spill
+  elseif time + WINDOW > b.time then
+    local field, w = page .. v:sub(1, 4), v:sub(5, 22)
+    b.spills[field] = w
+    put(b, field, w)
   else
-    low = max(low, last + 1)
+    below = max(below, last + 1)
   end
-  local r = pack(LONG, number, 0, seq, time, low, carried)
+  if below > 0 or carried > 0 then r = r .. pack(TAIL, below, carried) end
   b.page[page] = r
   put(b, page, r)
 end
@@ -192,7 +192,7 @@ local function close(b)
     call('UNLINK', b.cur)
     put(b, 'g', digits(b.gen))
   end
-  call('HSET', b.cur, unpack(b.writes, 1, b.n))
+  call('HSET', b.cur, unpack(WRITES, 1, b.n))
   if b.begin then call('PEXPIRE', b.cur, 3 * SPAN) end
 end
 
@@ -204,6 +204,33 @@ end
 -- event and per asked request one byte: 0 stored, under the next seq; 1 stored
 -- before, followed by seq (8) and time (8); 2 expired; 3 not stored (asked only).
 
+local function said(seq, time)
+  if not seq then return '\3' end
+  return seq == 0 and '\2' or '\1' .. pack('<I8I8', seq, time)
+end
+
+-- look_up answers the asked requests, whose pages come behind n others.
+local function look_up(b, asked, pages, n)
+  local answers = {}
+  for i = 1, #asked / ASKED do
+    local page = pages[n + i]
+    local v, old = record(b, n + i, page)
+    if v then
+      answers[i] = said(find(b, page, unpack_bytes('<I4', asked, ASKED * i - 3), v, old))
+    else
+      answers[i] = '\3'
+    end
+  end
+  return concat(answers)
+end
+
+-- chosen returns the events of blob that are stored.
+local function chosen(blob, stored)
+  local parts = {}
+  for x, i in ipairs(stored) do parts[x] = blob:sub(EVENT * i - EVENT + 1, EVENT * i) end
+  return concat(parts)
+end
+
 local function place(keys, args)
   local meta = keys[2]
   local m = call('HMGET', meta, 'ep', 'seq', 'time')
@@ -213,93 +240,62 @@ local function place(keys, args)
   local blob, asked = args[3], args[4]
   local n, k = #blob / EVENT, #asked / ASKED
   if n % 1 ~= 0 or k % 1 ~= 0 or n + k < 1 or n + k > BATCH then return redis.error_reply('BADARG length') end
-  local fields, halves = formats(n)
-  local ev = { unpack_bytes(fields, blob) }
-  local colors, pages = a.colors, {}
+  local ev, pages = { unpack_bytes(fields(n), blob) }, {}
+  local colors, at = a.colors, 1
   for i = 1, n do
-    local at = 4 * i
-    if ev[at - 3] >= PIXELS or ev[at - 2] >= colors then return redis.error_reply('BADARG offset or colour') end
-    pages[i] = ev[at - 1]
+    if ev[at] >= PIXELS or ev[at + 1] >= colors then return redis.error_reply('BADARG offset or colour') end
+    pages[i], at = ev[at + 4], at + 6
   end
   for i = 1, k do pages[n + i] = asked:sub(ASKED * i - 11, ASKED * i - 4) end
 
-  local time = now(m[3])
-  local b = book(keys, 4, time)
-  local got, old = open(b, pages, n + k)
-  local base = tonumber(m[2])
+  local time, base = now(m[3]), tonumber(m[2])
+  local b = open(keys, 4, time, pages, n + k)
+  local new, old, page = b.new, b.old, b.page
   local suffix = pack('<I8I8', base, time)
-  local page, writes, w = b.page, b.writes, 0
-  local kind = a.kind
-  local bits, p, j = { 'BITFIELD', keys[1] }, 2, 0
-  local stored = {}  -- place of the j-th new event in the blob
-  local said         -- status bytes, when not all are 0
+  local bits, kind, p, j = BITS, a.kind, 3, 0
+  local repeats, stored -- answers and places, once an event was not stored
+  at = 1
   for i = 1, n do
-    local at = 4 * i
-    local inst, number4 = ev[at - 1], ev[at]
-    local v, o = page[inst], false
-    if not v then v, o = got[i], old[i] end
+    local inst, number4 = pages[i], ev[at + 5]
     local seq, when
-    if v then
-      local number = unpack_bytes('<I4', number4)
-      seq, when = find(b, inst, number, v, o)
-      if not seq then
-        b.n = w
-        remember(b, inst, number, base + j + 1, time, v, o)
-        w = b.n
-      end
+    if page[inst] or new[i + 1] or old and old[i + 1] then
+      local v, o = record(b, i, inst)
+      seq, when = find(b, inst, unpack_bytes('<I4', number4), v, o)
+      if not seq then remember(b, inst, number4, INDEX[j + 1] .. suffix, v, o) end
     else
-      local r = number4 .. INDEX[j + 1] .. suffix
+      local r, w = number4 .. INDEX[j + 1] .. suffix, b.n
       page[inst] = r
-      writes[w + 1], writes[w + 2] = inst, r
-      w = w + 2
+      WRITES[w + 1], WRITES[w + 2] = inst, r
+      b.n = w + 2
     end
     if seq then
-      if not said then
-        said = {}
-        for x = 1, i - 1 do said[x] = '\0' end
+      if not repeats then
+        repeats, stored = {}, {}
+        for x = 1, j do repeats[x], stored[x] = '\0', x end
       end
-      said[i] = seq == 0 and '\2' or '\1' .. pack('<I8I8', seq, when)
+      repeats[i] = said(seq, when)
     else
-      j = j + 1
-      stored[j] = i
-      local off = ev[at - 3]
-      local high = floor(off / 1000)
-      bits[p + 1], bits[p + 2] = 'SET', kind
-      bits[p + 3] = high == 0 and LOW[off] or HUNDREDS[high] .. UNITS[off - 1000 * high]
-      bits[p + 4] = DECIMAL[ev[at - 2]]
-      p = p + 4
-      if said then said[i] = '\0' end
+      local off = ev[at]
+      local low = off % 1000
+      bits[p + 1] = kind
+      bits[p + 2] = off < 1000 and '#' .. off or HUNDREDS[(off - low) / 1000] .. UNITS[low]
+      bits[p + 3] = DECIMAL[ev[at + 1]]
+      p, j = p + 4, j + 1
+      if repeats then repeats[i], stored[j] = '\0', i end
     end
+    at = at + 6
   end
-  b.n = w
-  local statuses = said and concat(said) or rep('\0', n)
-  if k > 0 then
-    local more = {}
-    for i = 1, k do
-      local inst = pages[n + i]
-      local v, o = page[inst], false
-      if not v then v, o = got[n + i], old[n + i] end
-      local seq, when
-      if v then seq, when = find(b, inst, unpack_bytes('<I4', asked, ASKED * i - 3), v, o) end
-      more[i] = not seq and '\3' or seq == 0 and '\2' or '\1' .. pack('<I8I8', seq, when)
-    end
-    statuses = statuses .. concat(more)
-  end
-  local answer = pack('<I8I8', base + 1, time) .. statuses
+  local answer = pack('<I8I8', base + 1, time) .. (repeats and concat(repeats) or rep('\0', n))
+  if k > 0 then answer = answer .. look_up(b, asked, pages, n) end
   if j == 0 then return answer end
 
   -- From here on all succeeds. Should it not, nothing is armed any more.
   armed[meta] = nil
-  local olds = call(unpack(bits, 1, p))
-  local pieces, parts = { unpack_bytes(halves, blob) }, {}
-  local q = 1
-  for x = 1, j do
-    local at = 2 * stored[x]
-    parts[q], parts[q + 1], parts[q + 2] = pieces[at - 1], COLOR[olds[x]], pieces[at]
-    q = q + 3
-  end
+  bits[2] = keys[1]
+  local olds = call(unpack(bits, 1, p - 1))
   local last = digits(base + j)
-  call('XADD', keys[3], last .. '-0', 'r', header(a, 1, base + 1, time, j) .. concat(parts))
+  local events = stored and chosen(blob, stored) or blob
+  call('XADD', keys[3], last .. '-0', 'r', header(a, 1, base + 1, time, j) .. events, 'o', char(unpack(olds, 1, j)))
   call('HSET', meta, 'seq', last, 'time', digits(time))
   close(b)
   a.seq = last
@@ -375,19 +371,18 @@ local function recall(keys, args)
   if err then return err end
   local n = #blob / 28
   if n % 1 ~= 0 or n < 1 or n > BATCH then return redis.error_reply('BADARG length') end
-  local b, pages = book(keys, 2, now(call('HGET', meta, 'time'))), {}
+  local pages = {}
   for i = 1, n do pages[i] = blob:sub(28 * i - 27, 28 * i - 20) end
-  local got, old = open(b, pages, n)
+  local b = open(keys, 2, now(call('HGET', meta, 'time')), pages, n)
   for i = 1, n do
-    local inst = pages[i]
-    local number, seq, time = unpack_bytes('<I4I8I8', blob, 28 * i - 19)
-    local v, o = b.page[inst], false
-    if not v then v, o = got[i], old[i] end
+    local page, number4 = pages[i], blob:sub(28 * i - 19, 28 * i - 16)
+    local where = '\0\0' .. blob:sub(28 * i - 15, 28 * i)
+    local v, old = record(b, i, page)
     if not v then
-      b.page[inst] = pack(VALUE, number, 0, seq, time)
-      put(b, inst, b.page[inst])
-    elseif not find(b, inst, number, v, o) then
-      remember(b, inst, number, seq, time, v, o)
+      b.page[page] = number4 .. where
+      put(b, page, number4 .. where)
+    elseif not find(b, page, unpack_bytes('<I4', number4), v, old) then
+      remember(b, page, number4, where, v, old)
     end
   end
   close(b)
@@ -475,7 +470,7 @@ end
 
 local function register(name, body, flags)
   redis.register_function {
-    function_name = 'pixelwall_1_' .. name,
+    function_name = 'pixelwall_2_' .. name,
     callback = function(keys, args)
       if not call then begin() end
       return body(keys, args)
