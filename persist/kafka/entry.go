@@ -39,7 +39,7 @@ func parseEntry(value []byte, s core.ShardID, offset int64, canvas uint64) (entr
 	if core.ShardID(r.Shard) != s {
 		return entry{}, malformed(s, offset, fmt.Errorf("it says that it is of shard %d", r.Shard))
 	}
-	if canvas != 0 && r.Canvas != canvas {
+	if canvas != 0 && r.Canvas != canvas && core.Kind(r.Kind) != core.KindClaim { // a claim comes before its author has read which canvas it is
 		return entry{}, mismatch(s, offset, r.Canvas, canvas)
 	}
 	e := entry{offset: offset, kind: core.Kind(r.Kind), holder: core.Holder{Epoch: r.Epoch, Relay: r.Relay}, canvas: r.Canvas, timeMS: r.TimeMS}

@@ -60,7 +60,7 @@ func (r *reading) take(k *kgo.Record) error {
 	if rec.Shard != s {
 		return malformed(s, k.Offset, fmt.Errorf("it says that it is of shard %d", rec.Shard))
 	}
-	if canvas := r.t.o.Canvas(); canvas != 0 && canvas != rec.Canvas {
+	if canvas := r.t.o.Canvas(); canvas != 0 && canvas != rec.Canvas && rec.Kind != core.KindClaim {
 		return mismatch(s, k.Offset, rec.Canvas, canvas)
 	}
 	if seen := r.from[s]; seen > 0 && rec.Kind != core.KindClaim && rec.Last() <= seen {

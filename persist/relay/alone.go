@@ -50,7 +50,9 @@ func (sh *shard) stepAlone(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return o.StandEvery, err
 	}
-	if !stand.Armed {
+	// An edge that has seen what this outbox never gave out was not heard in time
+	// when the shard was armed. It waits for a seq that is higher still.
+	if !stand.Armed || stand.Seen > stand.Seq {
 		return o.StandEvery / 4, sh.takeOverAlone(ctx, &stand)
 	}
 	sh.epoch, sh.carried = stand.Epoch, stand.Seq
@@ -74,7 +76,7 @@ func (sh *shard) takeOverAlone(ctx context.Context, stand *core.Stand) error {
 	if err := o.Outbox.Fence(ctx, sh.id, epoch); err != nil {
 		return err
 	}
-	last := stand.Seq
+	base := uint64(0)
 	if stand.Canvas != 0 {
 		pause(ctx, reportTime)
 	} else {
@@ -91,7 +93,7 @@ func (sh *shard) takeOverAlone(ctx context.Context, stand *core.Stand) error {
 		if err := o.Outbox.Rebuild(ctx, sh.id, epoch, *b); err != nil {
 			return err
 		}
-		last = at
+		base = at
 	}
 	now, err := o.Outbox.Stand(ctx, sh.id)
 	if err != nil {
@@ -100,6 +102,11 @@ func (sh *shard) takeOverAlone(ctx context.Context, stand *core.Stand) error {
 	if core.SeqEpoch(now.Seen) >= epoch {
 		return core.NewError(core.CodeMismatch, "an edge has seen a later epoch") // the next try begins above it
 	}
+	if core.SeqEpoch(now.Seq) >= epoch {
+		return core.NewError(core.CodeMismatch, "another relay has armed the shard meanwhile")
+	}
+	// Where it stands now, not where it stood: it may have been put back before the fence.
+	last := max(base, now.Seq)
 	if err := o.Outbox.Arm(ctx, sh.id, core.Holder{Epoch: epoch, Relay: o.ID}, core.EpochSeq(epoch), last); err != nil {
 		return err
 	}

@@ -55,6 +55,9 @@ func (sh *shard) becomeHolder(ctx context.Context, stand *core.Stand) (last uint
 	if !v.wait(waitCtx, func(v *view) bool { return v.fold != nil }) {
 		return 0, core.NewError(core.CodeUnavailable, "the log has not been read yet")
 	}
+	if err := sh.sameCanvas(waitCtx, stand); err != nil {
+		return 0, err
+	}
 	if sh.epoch == 0 || sh.tried || stand.Epoch > sh.epoch {
 		sh.epoch = max(stand.Epoch, core.SeqEpoch(stand.Seen), sh.holder().Epoch) + 1
 		sh.tried = false
@@ -72,6 +75,24 @@ func (sh *shard) becomeHolder(ctx context.Context, stand *core.Stand) (last uint
 		return 0, core.NewError(core.CodeMismatch, fmt.Sprintf("relay %016x claimed the shard with epoch %d", h.Relay, h.Epoch))
 	}
 	return v.heads()[sh.id], nil
+}
+
+// sameCanvas keeps a relay off a log that is of another canvas than its outbox.
+func (sh *shard) sameCanvas(ctx context.Context, stand *core.Stand) error {
+	r := sh.relay
+	if r.canvas() == 0 {
+		heads, err := r.o.Topic.Heads(ctx)
+		if err != nil {
+			return err
+		}
+		if heads != (core.Heads{}) && !r.view.wait(ctx, func(v *view) bool { return v.fold != nil && v.fold.Canvas != 0 }) {
+			return core.NewError(core.CodeUnavailable, "the log has not been read yet")
+		}
+	}
+	if canvas := r.canvas(); canvas != 0 && stand.Canvas != 0 && canvas != stand.Canvas {
+		return core.NewError(core.CodeMismatch, fmt.Sprintf("the log is of canvas %016x, the outbox of canvas %016x: they are not of one cluster", canvas, stand.Canvas))
+	}
+	return nil
 }
 
 func (sh *shard) holder() core.Holder {
