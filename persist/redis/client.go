@@ -28,9 +28,9 @@ type Client struct {
 	parts sync.WaitGroup
 
 	configs   configs
-	published newestPointers
 	charger   *charger
 	sequencer *Sequencer
+	canvas    *Canvas
 	stats     counters
 }
 
@@ -95,6 +95,12 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	c.charger = newCharger(c)
 	c.start(func() { c.charger.refundAll(c.ctx) })
 	c.sequencer = newSequencer(c)
+	c.canvas = &Canvas{c: c}
+	c.canvas.breaker = newBreaker(c.ctx, &c.opts, func(ctx context.Context) error {
+		return c.link.with(ctx, func(ctx context.Context, r rueidis.Client) error {
+			return r.Do(ctx, r.B().Get().Key(c.keys[0].latest).Build()).Error()
+		})
+	}, c.start)
 	for _, first := range firsts {
 		select {
 		case <-first:

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -10,6 +11,7 @@ import (
 
 	"pixelwall/core"
 	"pixelwall/core/coretest"
+	"pixelwall/tools/stack/servers"
 	"pixelwall/tools/stack/stacktest"
 )
 
@@ -164,4 +166,25 @@ func outcomes(t testing.TB, c *Client, ps ...core.Placement) []core.Outcome {
 func placement(x, y, color int, user uint64, r core.Request) core.Placement {
 	s, off := core.Locate(x, y)
 	return core.Placement{Shard: s, Offset: off, Color: uint8(color), User: user, Request: r}
+}
+
+var errEnough = errors.New("enough")
+
+// ownServers starts servers that the test may kill.
+func ownServers(t testing.TB, o servers.RedisOptions) *servers.Stack {
+	t.Helper()
+	return stacktest.Own(t, servers.Options{Redis: &o})
+}
+
+// ownServer returns a client of a server that nobody else uses.
+func ownServer(t testing.TB, extra ...string) *Client {
+	t.Helper()
+	c, _ := ownServerToKill(t, extra...)
+	return c
+}
+
+func ownServerToKill(t testing.TB, extra ...string) (*Client, *servers.Server) {
+	t.Helper()
+	stack := ownServers(t, servers.RedisOptions{Extra: extra})
+	return open(t, Options{Addrs: []string{stack.Redis[0].Addr()}, PollEvery: 2 * time.Millisecond}), stack.Redis[0]
 }

@@ -1,4 +1,4 @@
-#!lua name=pixelwall_2
+#!lua name=pixelwall_3
 -- The sequencer of one shard: every function is one atomic step, and checks
 -- everything before its first write, because scripts do not roll back.
 --
@@ -452,25 +452,25 @@ local function report(keys, args)
 end
 
 -- publish. KEYS bmp meta latest copy, ARGV name. The pointer: name (8), epoch (4),
--- relay (8), seq (8), time (8), configuration. A copy that nothing changed since is
+-- relay (8), seq (8), time (8), canvas (8), configuration. A copy that nothing changed since is
 -- made again before it expires.
 local function publish(keys, args)
   local meta = keys[2]
-  local m = call('HMGET', meta, 'ep', 'seq', 'time', 'relay', 'config', 'copied', 'copiedat', 'bits')
+  local m = call('HMGET', meta, 'ep', 'seq', 'time', 'relay', 'config', 'copied', 'copiedat', 'canvas')
   if not is_armed(armed[meta], m[1], m[2]) then return unfenced(meta, m[1], m[2]) end
   local state, t = m[1] .. '-' .. m[2], now()
   local age = t - tonumber(m[7] or 0)
   if m[6] == state and age >= 0 and age < COPY_MS / 2 then return 0 end
   call('COPY', keys[1], keys[4], 'REPLACE')
   call('PEXPIRE', keys[4], COPY_MS)
-  call('SET', keys[3], args[1] .. pack('<I4', tonumber(m[1])) .. m[4] .. pack('<I8I8', tonumber(m[2]), tonumber(m[3])) .. m[5])
+  call('SET', keys[3], args[1] .. pack('<I4', tonumber(m[1])) .. m[4] .. pack('<I8I8', tonumber(m[2]), tonumber(m[3])) .. m[8] .. m[5])
   call('HSET', meta, 'copied', state, 'copiedat', digits(t))
   return 1
 end
 
 local function register(name, body, flags)
   redis.register_function {
-    function_name = 'pixelwall_2_' .. name,
+    function_name = 'pixelwall_3_' .. name,
     callback = function(keys, args)
       if not call then begin() end
       return body(keys, args)
