@@ -53,8 +53,8 @@ func (s *settings) readCluster(wrong wrongFunc) {
 	if len(s.Kafka) > 0 != (len(s.Scylla) > 0) && s.clustered() {
 		wrong("kafka", "goes with --scylla: the log forgets, the history does not")
 	}
-	if s.Region != "" && len(s.Kafka) == 0 {
-		wrong("region", "needs --kafka")
+	if s.Region != "" && len(s.Kafka) == 0 && s.clustered() {
+		wrong("region", "needs --kafka: a region follows a mirror of the log")
 	}
 	if !topicName.MatchString(s.topic()) {
 		wrong("kafka-topic", "%q is not a name of letters, digits, dot, underscore and dash", s.topic())
@@ -74,6 +74,9 @@ func (s *settings) readCluster(wrong wrongFunc) {
 			wrong("roles", "%q is none of %v", r, allRoles)
 		}
 		s.roles[r] = true
+	}
+	if s.clustered() && s.roles[roleGateway] && s.KeyFile == "" {
+		wrong("key-file", "must be given with --redis, the same on every edge: a guest of one edge is a guest of all")
 	}
 	switch {
 	case len(s.roles) == 0:
