@@ -1,0 +1,211 @@
+package chaos
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"pixelwall/loadtest/client"
+	"pixelwall/wire"
+)
+
+// T25, a placement in the middle of resuming, is tested with thousands of seeds in
+// edge/fanout, TestJoinsRaceTicks: it needs no cluster.
+var edgeFaults = []scenario{
+	{"T1 edge killed", true, edgeKilled},
+	{"T3 edge paused", false, edgePaused},
+	{"T30 file descriptors", false, descriptorsGone},
+	{"T31 sent through two edges", true, sentTwice},
+}
+
+// left waits until every client that began at an edge has connected elsewhere.
+func (l *load) left(edge int) {
+	l.t.Helper()
+	began := time.Now()
+	within(l.t, time.Minute, "the move of all clients of a dead edge", func() bool {
+		for _, pt := range l.painters {
+			if pt.edge == edge && pt.p.Reconnects.Load() == 0 {
+				return false
+			}
+		}
+		for _, wt := range l.watchers {
+			if wt.edge == edge && wt.Reconnects.Load() == 0 {
+				return false
+			}
+		}
+		return true
+	})
+	l.note("left_after=%.1fs", time.Since(began).Seconds())
+}
+
+func edgeKilled(t *testing.T, seed uint64) {
+	w := newWall(t, seed, layout{cooldown: time.Second}).open()
+	w.get("edge-A").kill()
+	w.load.left(0)
+	w.underLoad() // through the other one
+	w.get("edge-A").start(upTime)
+	w.get("edge-B").kill()
+	w.load.left(1)
+	w.underLoad()
+	w.get("edge-B").start(upTime)
+	w.felt("pixelwall_session_resumed_total")
+	w.settle(expected{})
+}
+
+func edgePaused(t *testing.T, seed uint64) {
+	w := newWall(t, seed, layout{cooldown: time.Second}).open()
+	a := w.get("edge-A")
+	before := w.load.acked.Load()
+	a.pause()
+	lasts(t, 20*time.Second)
+	if n := w.load.acked.Load() - before; n < 20*loadMin/4 {
+		t.Errorf("the other edge acknowledged %d placements in 20 s", n)
+	}
+	a.proceed()
+	w.underLoad()
+	w.settle(expected{})
+}
+
+// descriptorsGone gives an edge few file descriptors and takes them all: who is
+// connected paints on, the edge does not spin, and lets new ones in afterwards.
+func descriptorsGone(t *testing.T, seed uint64) {
+	w := newWall(t, seed, layout{gateways: 1}).open()
+	poor := w.process("poor", "gateway")
+	poor.args = append([]string{"-c", `ulimit -n 200 && exec "$0" "$@"`, poor.path}, poor.args...)
+	poor.path = "/bin/sh"
+	poor.start(upTime)
+	var hoard []net.Conn
+	defer func() {
+		for _, c := range hoard {
+			c.Close()
+		}
+	}()
+	refused := 0
+	for range 400 {
+		c, err := net.DialTimeout("tcp", poor.addr, time.Second)
+		if err != nil {
+			refused++
+			continue
+		}
+		hoard = append(hoard, c)
+	}
+	began, used := time.Now(), cpuTime(t, poor.cmd.Process.Pid)
+	lasts(t, 2*time.Second)
+	share := (cpuTime(t, poor.cmd.Process.Pid) - used).Seconds() / time.Since(began).Seconds()
+	if open := descriptors(t, poor.cmd.Process.Pid); open > 200 {
+		t.Errorf("%d descriptors are open, the limit is 200", open)
+	} else {
+		w.load.note("open=%d of 200", open)
+	}
+	w.load.note("cpu_while_full=%.0f%%", 100*share)
+	if share > 0.8 {
+		t.Errorf("the edge without descriptors uses %.0f %% of a core", 100*share)
+	}
+	for _, c := range hoard {
+		c.Close()
+	}
+	server, err := client.NewServer("ws://" + poor.addr + "/ws")
+	if err != nil {
+		t.Fatal(err)
+	}
+	within(t, 30*time.Second, "a new client of the edge that was full", func() bool {
+		_, err := server.Session(t.Context())
+		return err == nil
+	})
+	w.underLoad()
+	poor.stop()
+	w.settle(expected{})
+}
+
+// cpuTime returns what a process has used so far.
+func cpuTime(t *testing.T, pid int) time.Duration {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := strings.Fields(string(text[strings.LastIndexByte(string(text), ')'):]))
+	user, _ := strconv.Atoi(f[12])
+	system, _ := strconv.Atoi(f[13])
+	return time.Duration(user+system) * 10 * time.Millisecond
+}
+
+func descriptors(t *testing.T, pid int) int {
+	t.Helper()
+	all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(all)
+}
+
+// sentTwice sends each request through two edges at once: both must be told the
+// same seq.
+func sentTwice(t *testing.T, seed uint64) {
+	w := newWall(t, seed, layout{cooldown: 20 * time.Millisecond}).open()
+	pt := told(w.rnd.Uint64())
+	token, err := w.load.servers[0].Session(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conns []*client.Conn
+	for i := range 2 {
+		c, err := client.Dial(t.Context(), w.load.servers[i].WS, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := c.Hello(wire.Hello{Instance: pt.instance, Token: token}); err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, c)
+	}
+	pace := time.NewTicker(60 * time.Millisecond) // as often as a client may
+	defer pace.Stop()
+	for n := uint32(1); n <= 200; n++ {
+		<-pace.C
+		x, y := w.rnd.IntN(side), w.rnd.IntN(side)
+		s := stroke{shard: uint8(x/512 | y/512<<1), offset: uint32(y%512*512 + x%512), color: uint8(w.rnd.IntN(colors)), sent: time.Now().UnixMilli(), fate: placed}
+		for _, c := range conns {
+			if err := c.Send(wire.Place{Number: n, X: uint16(x), Y: uint16(y), Color: s.color}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var seqs [2]uint64
+		for i, c := range conns {
+			seqs[i] = answerTo(t, c, n)
+		}
+		if seqs[0] != seqs[1] {
+			t.Errorf("request %d has seq %d at one edge and %d at the other", n, seqs[0], seqs[1])
+		}
+		s.seq = seqs[0]
+		pt.strokes = append(pt.strokes, s)
+	}
+	w.load.extra = append(w.load.extra, pt)
+	w.felt("pixelwall_redis_repeats_total")
+	w.settle(expected{})
+}
+
+// answerTo returns the seq that request n was placed under.
+func answerTo(t *testing.T, c *client.Conn, n uint32) uint64 {
+	t.Helper()
+	for {
+		msg, err := c.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch wire.TypeOf(msg) {
+		case wire.TypePlaced:
+			if p, err := wire.ParsePlaced(msg); err != nil || p.Number == n {
+				return p.Seq
+			}
+		case wire.TypeError:
+			r, err := wire.ParseRefusal(msg)
+			t.Fatalf("request %d is refused: %s %v", n, r.Message, err)
+		}
+	}
+}

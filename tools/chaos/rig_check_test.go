@@ -1,0 +1,400 @@
+package chaos
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"pixelwall/core"
+	"pixelwall/loadtest/client"
+)
+
+// What holds after every fault, once all has come to rest:
+//
+//	I1  Redis, the fold of the log, the fold of the history, every edge and every
+//	    watcher have the same pixels (tools/audit, and the watchers here)
+//	I2  what was acknowledged is stored as it was acknowledged, and what is stored
+//	    was sent, by somebody who was not told that it is not
+//	I3  each request is stored once, and each acknowledged seq was given once
+//	I4  no two placements of a user are closer than the cooldown, but for those that
+//	    a counter tells of
+
+// expected says what a fault may cost. The zero value is nothing at all.
+type expected struct {
+	lost    int  // acknowledged placements that may be missing
+	resyncs bool // watchers may be told to fetch the canvas
+	extra   int  // placements inside a cooldown, beside those that counters tell of
+}
+
+// An entry is a stored placement.
+type entry struct {
+	core.Event
+	shard  core.ShardID
+	seq    uint64
+	timeMS int64
+}
+
+// settleTime is how long everything may take to come to rest.
+const settleTime = 90 * time.Second
+
+// settle stops the load, waits until all is at rest, checks I1 to I4, and tells.
+func (w *wall) settle(e expected) {
+	w.t.Helper()
+	l := w.load
+	l.stop()
+	heads := w.rest()
+	fold, events := w.readLog(heads)
+	if fold == nil {
+		return
+	}
+	w.sameHistory(heads, events)
+	w.audit()
+	w.sameWatchers(fold)
+	r := judge(slices.Concat(l.painters, l.extra), events, w.layout.cooldown)
+	for _, fault := range r.faults {
+		w.t.Error(fault)
+	}
+	if r.lost > e.lost {
+		w.t.Errorf("%d acknowledged placements are not stored, at most %d may be", r.lost, e.lost)
+	}
+	if r.duplicates > 0 {
+		w.t.Errorf("%d requests are stored twice", r.duplicates)
+	}
+	allowed := e.extra + int(w.count("pixelwall_redis_fail_open_total")+w.count("pixelwall_redis_refunds_total"))
+	if r.early > allowed {
+		w.t.Errorf("%d placements inside a cooldown, counters tell of %d", r.early, allowed)
+	}
+	resyncs, diverged := l.resyncs(), int64(0)
+	for _, wt := range l.watchers {
+		diverged += wt.Diverged.Load()
+	}
+	if resyncs > 0 && !e.resyncs {
+		w.t.Errorf("a watcher was told to fetch %d shards", resyncs)
+	}
+	if diverged > 0 {
+		w.t.Errorf("watchers found %d shards to differ from what their edge holds", diverged)
+	}
+	if w.count("pixelwall_gateway_panics_total") > 0 {
+		w.t.Error("a handler panicked")
+	}
+	phantoms := int64(w.count("pixelwall_fanout_phantoms_total"))
+	theTally.add(r, phantoms, w.t.Failed())
+	fmt.Printf("chaos: %-34s seed %d %3.0f s load %.0f/s acked %d stored %d unanswered %d refused %v lost %d phantoms %d duplicates %d early %d late %d reconnects %d resyncs %d %s\n",
+		strings.TrimPrefix(w.t.Name(), "TestChaos/"), w.seed, time.Since(w.began).Seconds(), l.atFaultMin, r.acked, r.stored, r.unknown, r.refusals, r.lost, phantoms,
+		r.duplicates, r.early, r.late, l.reconnects(), resyncs, l.noted())
+}
+
+// rest waits until every shard is armed and nothing more is ordered, and returns
+// the last seqs.
+func (w *wall) rest() (heads core.Heads) {
+	w.t.Helper()
+	var before core.Heads
+	quiet := 0
+	if !poll(settleTime, func() bool {
+		stands, err := w.stands(w.t.Context())
+		if err != nil {
+			return false
+		}
+		for s, stand := range stands {
+			if !stand.Armed {
+				quiet = 0
+				return false
+			}
+			heads[s] = stand.Seq
+		}
+		if heads != before {
+			before, quiet = heads, 0
+		}
+		quiet++
+		return quiet > 10
+	}) {
+		w.t.Errorf("the shards do not come to rest: %v", heads[:shards])
+	}
+	return heads
+}
+
+var errEnough = errors.New("enough")
+
+// readLog folds the log from its first record up to heads, and returns what it
+// stores.
+func (w *wall) readLog(heads core.Heads) (*core.Fold, []entry) {
+	w.t.Helper()
+	var log core.Log = w.client.Stream()
+	if !w.layout.alone {
+		log = w.topic
+	}
+	return w.read("the log", log, heads)
+}
+
+func (w *wall) read(what string, log core.Log, heads core.Heads) (*core.Fold, []entry) {
+	w.t.Helper()
+	fold, err := core.NewFold(nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var events []entry
+	ctx, cancel := context.WithTimeout(w.t.Context(), settleTime)
+	defer cancel()
+	reached := func() bool {
+		for s := range shards {
+			if fold.Heads[s] < heads[s] {
+				return false
+			}
+		}
+		return true
+	}
+	err = log.Tail(ctx, core.Heads{}, func(r *core.Record) error {
+		switch verdict, err := fold.Next(r); {
+		case err != nil:
+			return err
+		case verdict == core.Gap || verdict == core.Phantom:
+			return fold.GapError(r)
+		case verdict == core.Apply:
+			for i, e := range r.Events {
+				events = append(events, entry{Event: e, shard: r.Shard, seq: r.First + uint64(i), timeMS: r.TimeMS})
+			}
+		}
+		if reached() {
+			return errEnough
+		}
+		return nil
+	})
+	if !errors.Is(err, errEnough) {
+		w.t.Errorf("%s does not lead to %v, only to %v: %v", what, heads[:shards], fold.Heads[:shards], err)
+		return nil, nil
+	}
+	sort.Slice(events, func(i, k int) bool {
+		return events[i].shard < events[k].shard || events[i].shard == events[k].shard && events[i].seq < events[k].seq
+	})
+	return fold, events
+}
+
+// sameHistory compares event_log with the log, value by value.
+func (w *wall) sameHistory(heads core.Heads, events []entry) {
+	w.t.Helper()
+	if w.layout.alone {
+		return
+	}
+	ctx, cancel := context.WithTimeout(w.t.Context(), settleTime)
+	defer cancel()
+	within(w.t, settleTime, "an answer of the history", func() bool { return w.store.Health() == "ok" })
+	// A reader of event_log that came too early is told so; the archive is waited for.
+	if !poll(settleTime, func() bool {
+		have, err := w.store.Heads(ctx)
+		return err == nil && have == heads
+	}) {
+		have, err := w.store.Heads(ctx)
+		w.t.Errorf("the history ends at %v, the log at %v: %v", have[:shards], heads[:shards], err)
+		return
+	}
+	fold, archived := w.read("the history", w.store, heads)
+	if fold == nil {
+		return
+	}
+	if !slices.Equal(archived, events) {
+		w.t.Errorf("the history holds %d placements that are not the log's %d%s", len(archived), len(events), firstDifference(archived, events))
+	}
+}
+
+func firstDifference(a, b []entry) string {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return fmt.Sprintf(", first %+v instead of %+v", a[i], b[i])
+		}
+	}
+	return ""
+}
+
+// audit asks the auditor, until all agree.
+func (w *wall) audit() {
+	w.t.Helper()
+	args := []string{"--timeout", "40s", "--redis-prefix", w.name, "--redis", w.redisAddrs()}
+	if !w.layout.alone {
+		args = append(args, "--kafka", strings.Join(w.layout.kafka, ","), "--kafka-topic", w.name,
+			"--scylla", strings.Join(w.layout.cql, ","), "--scylla-keyspace", w.name)
+	}
+	for _, p := range w.gateways() {
+		if p.running() && !p.paused {
+			args = append(args, "--edge", "ws://"+p.addr+"/ws")
+		}
+	}
+	var out []byte
+	var err error
+	if !poll(settleTime, func() bool {
+		out, err = exec.Command(theRig.program(w.t, "audit"), args...).CombinedOutput()
+		return err == nil
+	}) {
+		w.t.Errorf("the auditor says: %v\n%s", err, out)
+	}
+}
+
+func (w *wall) redisAddrs() string {
+	var all []string
+	for _, s := range w.redis {
+		if s.Running() {
+			all = append(all, s.Addr())
+		}
+	}
+	return strings.Join(all, ",")
+}
+
+// sameWatchers waits until every watcher has the pixels that the log leads to.
+func (w *wall) sameWatchers(fold *core.Fold) {
+	w.t.Helper()
+	for i, wt := range w.load.watchers {
+		difference := ""
+		if !poll(settleTime, func() bool {
+			difference = differs(fold, wt.Canvas())
+			return difference == ""
+		}) {
+			w.t.Errorf("watcher %d differs from the log: %s", i, difference)
+		}
+	}
+}
+
+func differs(fold *core.Fold, c *client.Canvas) string {
+	for s := range core.ShardID(shards) {
+		if c.Shards[s] == nil {
+			return fmt.Sprintf("it has no shard %d", s)
+		}
+		if want := fold.Board.AppendPacked(nil, s); !bytes.Equal(want, c.Shards[s].View.Pix) {
+			return fmt.Sprintf("shard %d at seq %d, the log is at %d", s, c.Shards[s].Seq, fold.Heads[s])
+		}
+	}
+	return ""
+}
+
+// A result is what judge found.
+type result struct {
+	acked, stored, unknown, lost, duplicates int
+	early, late                              int // placements inside a cooldown: without a reason, and because the earlier one was stored late
+	refusals                                 map[string]int
+	faults                                   []string
+}
+
+// judge compares what painters were told with what is stored.
+func judge(painters []*painter, events []entry, cooldown time.Duration) (r result) {
+	r.refusals = map[string]int{}
+	r.stored = len(events)
+	faults := map[string]int{}
+	by := make(map[core.Request]entry, len(events))
+	for _, e := range events {
+		if _, twice := by[e.Request]; twice {
+			r.duplicates++
+			continue
+		}
+		by[e.Request] = e
+	}
+	known := 0
+	for _, pt := range painters {
+		pt.mu.Lock()
+		var mine []own
+		seqs := map[[2]uint64]bool{}
+		for i, s := range pt.strokes {
+			e, stored := by[core.Request{Instance: pt.instance, Number: uint32(i + 1)}]
+			if stored {
+				known++
+				mine = append(mine, own{e, s.sent})
+				if e.shard != core.ShardID(s.shard) || e.Offset != s.offset || e.Color != s.color {
+					faults["are stored with other values than were sent"]++
+				}
+			}
+			switch s.fate {
+			case placed:
+				r.acked++
+				switch {
+				case !stored:
+					r.lost++
+				case e.seq != s.seq:
+					faults["are stored under another seq than was acknowledged"]++
+				}
+				if at := [2]uint64{uint64(s.shard), s.seq}; seqs[at] {
+					faults["were acknowledged under a seq of their painter's earlier one"]++
+				} else {
+					seqs[at] = true
+				}
+			case refused:
+				r.refusals[client.CodeName(s.code)]++
+				if stored {
+					faults["are stored although they were refused"]++
+				}
+			case unsent:
+				if stored {
+					faults["are stored although they were never sent"]++
+				}
+			case unknown:
+				r.unknown++
+			}
+		}
+		pt.mu.Unlock()
+		early, late := insideCooldown(mine, cooldown)
+		r.early, r.late = r.early+early, r.late+late
+	}
+	if more := len(by) - known; more > 0 {
+		faults["are stored that nobody sent"] = more
+	}
+	for what, n := range faults {
+		r.faults = append(r.faults, fmt.Sprintf("%d placements %s", n, what))
+	}
+	return r
+}
+
+// An own is a stored placement and when its painter sent it.
+type own struct {
+	entry
+	sent int64
+}
+
+// insideCooldown counts the placements that came too soon after the one before,
+// by the times of their records. A placement is charged between its sending and its
+// storing; when the earlier one waited for long in between, as during a take-over,
+// the later one was not early.
+func insideCooldown(mine []own, cooldown time.Duration) (early, late int) {
+	if cooldown == 0 {
+		return 0, 0
+	}
+	slices.SortFunc(mine, func(a, b own) int { return int(a.timeMS - b.timeMS) })
+	for i := 1; i < len(mine); i++ {
+		switch ms := cooldown.Milliseconds(); {
+		case mine[i].timeMS-mine[i-1].timeMS >= ms:
+		case mine[i].timeMS-mine[i-1].sent >= ms:
+			late++
+		default:
+			early++
+		}
+	}
+	return early, late
+}
+
+// theTally is what the summary tells.
+var theTally tally
+
+type tally struct {
+	mu                               sync.Mutex // protects following
+	run, failed                      int
+	acked, lost, phantoms, duplicate int
+}
+
+func (s *tally) add(r result, phantoms int64, failed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.run++
+	if failed {
+		s.failed++
+	}
+	s.acked, s.lost, s.duplicate, s.phantoms = s.acked+r.acked, s.lost+r.lost, s.duplicate+r.duplicates, s.phantoms+int(phantoms)
+}
+
+func (s *tally) summary(planned int, seed uint64, took time.Duration) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return fmt.Sprintf("chaos: %d faults, %d runs came to their end and %d of them failed, seed %d, %.0f s: acknowledged %d, lost %d, phantoms %d, duplicates %d",
+		planned, s.run, s.failed, seed, took.Seconds(), s.acked, s.lost, s.phantoms, s.duplicate)
+}
