@@ -70,49 +70,74 @@ func (sh *shard) stepAlone(ctx context.Context) (time.Duration, error) {
 // takeOverAlone lets placements in again after the outbox restarted or failed
 // over. Its pixels and its order were written in one step, so they agree; an
 // outbox that holds nothing is given the newest snapshot, or a new canvas.
+//
+// What counts is how the shard stands behind the fence: before it, the outbox may
+// have been put back, and another relay may have made the canvas and armed it.
 func (sh *shard) takeOverAlone(ctx context.Context, stand *core.Stand) error {
 	o := &sh.relay.o
-	epoch := max(stand.Epoch, core.SeqEpoch(stand.Seen)) + 1
+	epoch := sh.epochAlone(max(stand.Epoch, core.SeqEpoch(stand.Seen)))
 	if err := o.Outbox.Fence(ctx, sh.id, epoch); err != nil {
 		return err
 	}
-	base := uint64(0)
 	if stand.Canvas != 0 {
 		pause(ctx, reportTime)
-	} else {
-		b, at, err := sh.baseAlone(ctx)
-		if err != nil {
-			return err
-		}
-		if core.SeqEpoch(at) >= epoch {
-			epoch = core.SeqEpoch(at) + 1
-			if err := o.Outbox.Fence(ctx, sh.id, epoch); err != nil {
-				return err
-			}
-		}
-		if err := o.Outbox.Rebuild(ctx, sh.id, epoch, *b); err != nil {
-			return err
-		}
-		base = at
 	}
 	now, err := o.Outbox.Stand(ctx, sh.id)
 	if err != nil {
 		return err
 	}
+	last := now.Seq
+	if now.Canvas == 0 {
+		if epoch, last, err = sh.buildAlone(ctx, epoch); err != nil {
+			return err
+		}
+		if now, err = o.Outbox.Stand(ctx, sh.id); err != nil {
+			return err
+		}
+	}
+	// The next try begins above what this one finds.
 	if core.SeqEpoch(now.Seen) >= epoch {
-		return core.NewError(core.CodeMismatch, "an edge has seen a later epoch") // the next try begins above it
+		return core.NewError(core.CodeMismatch, "an edge has seen a later epoch")
 	}
 	if core.SeqEpoch(now.Seq) >= epoch {
 		return core.NewError(core.CodeMismatch, "another relay has armed the shard meanwhile")
 	}
-	// Where it stands now, not where it stood: it may have been put back before the fence.
-	last := max(base, now.Seq)
 	if err := o.Outbox.Arm(ctx, sh.id, core.Holder{Epoch: epoch, Relay: o.ID}, core.EpochSeq(epoch), last); err != nil {
 		return err
 	}
 	sh.relay.stats.takeOvers.Add(1)
 	o.Logger.Info("a shard was taken over", "shard", sh.id, "epoch", epoch, "after_seq", last)
 	return nil
+}
+
+// epochsBetween is how many relays can choose epochs without ever choosing the same.
+const epochsBetween = 16
+
+// epochAlone returns the next epoch above after that this relay has not had and,
+// most likely, no other one chooses. Nobody claims here, and an outbox that was put
+// back to before a fence does not know of it, so it would be given out again, and
+// with it its seqs.
+func (sh *shard) epochAlone(after uint32) uint32 {
+	after = max(after, sh.fenced)
+	sh.fenced = after + 1 + (uint32(sh.relay.o.ID%epochsBetween)-after-1)%epochsBetween
+	return sh.fenced
+}
+
+// buildAlone gives an empty outbox what it begins with. It returns the epoch,
+// which rises above that of a snapshot, and the seq to go on from.
+func (sh *shard) buildAlone(ctx context.Context, epoch uint32) (uint32, uint64, error) {
+	o := &sh.relay.o
+	b, at, err := sh.baseAlone(ctx)
+	if err != nil {
+		return epoch, 0, err
+	}
+	if core.SeqEpoch(at) >= epoch {
+		epoch = sh.epochAlone(core.SeqEpoch(at))
+		if err := o.Outbox.Fence(ctx, sh.id, epoch); err != nil {
+			return epoch, 0, err
+		}
+	}
+	return epoch, at, o.Outbox.Rebuild(ctx, sh.id, epoch, *b)
 }
 
 // baseAlone returns what an empty outbox begins with, and the seq of it.

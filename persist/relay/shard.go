@@ -16,6 +16,7 @@ type shard struct {
 
 	epoch   uint32 // claimed by us, 0: none
 	tried   bool   // to take over under epoch, from the fence on: the next try needs another one
+	fenced  uint32 // the highest epoch that we fenced with; where there is no topic
 	armed   bool   // under epoch, as far as we know
 	carried uint64 // last seq that is in the topic
 	marks   []mark
