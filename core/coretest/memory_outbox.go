@@ -1,6 +1,7 @@
 package coretest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -56,20 +57,20 @@ type stood struct {
 
 // outboxShard is what a server keeps of a shard on its disk and on its replicas.
 type outboxShard struct {
-	canvas  uint64
-	config  *core.Config // replaced, never changed
-	pixels  []byte       // as core.Board.Pixels
-	start   *core.Record // of a shard that was built before it had any seq, until it is armed
-	epoch   uint32
-	relay   uint64
-	seq     uint64
-	timeMS  int64
-	seen    uint64
-	stream  []*core.Record                 // replaced or appended to, never changed
-	known   map[uint64]map[uint32]answered // requests, by page and number
-	step    uint64                         // fences, rebuilds and recalls so far
-	copySeq uint64                         // of the last published copy
-	copies  int
+	canvas uint64
+	config *core.Config // replaced, never changed
+	pixels []byte       // as core.Board.Pixels
+	start  *core.Record // of a shard that was built before it had any seq, until it is armed
+	epoch  uint32
+	relay  uint64
+	seq    uint64
+	timeMS int64
+	seen   uint64
+	stream []*core.Record                 // replaced or appended to, never changed
+	known  map[uint64]map[uint32]answered // requests, by page and number
+	step   uint64                         // fences, rebuilds and recalls so far
+	copied *published
+	copies int
 }
 
 // answered is what became of a request.
@@ -83,6 +84,16 @@ type undo struct {
 	shard  core.ShardID
 	stored []core.PastEvent // what the write acknowledged
 	back   func()
+}
+
+// published is an immutable copy of a shard, for readers.
+type published struct {
+	holder core.Holder
+	canvas uint64
+	seq    uint64
+	timeMS int64
+	config *core.Config
+	pixels []byte
 }
 
 // NewMemoryOutbox returns an empty outbox. now returns unix milliseconds.
@@ -244,22 +255,26 @@ func (o *OutboxPort) Arm(ctx context.Context, s core.ShardID, h core.Holder, min
 // startOf returns the record that begins a shard with b, for who finds no log but
 // the stream. What it lacks, arming adds.
 func startOf(s core.ShardID, b *core.Base) *core.Record {
+	blank := core.NewBoard(b.Config.Geometry(), b.Config.Blank)
+	r := &core.Record{Kind: core.KindStart, Canvas: b.Canvas, Shard: s, Config: cloneConfig(b.Config)}
+	if p := packed(s, b); !bytes.Equal(p, blank.AppendPacked(nil, s)) {
+		r.Pixels = p
+	}
+	return r
+}
+
+// packed returns the valid area of b as core.Board.AppendPacked has it.
+func packed(s core.ShardID, b *core.Base) []byte {
 	whole := outboxShard{config: b.Config, pixels: b.Pixels}
-	board, blank := core.NewBoard(b.Config.Geometry(), b.Config.Blank), true
+	board := core.NewBoard(b.Config.Geometry(), b.Config.Blank)
 	w, h := board.Geometry().Area(s)
 	for y := range h {
 		for x := range w {
 			off := uint32(y*core.ShardSide + x)
-			c := whole.at(off)
-			blank = blank && c == b.Config.Blank
-			board.Set(s, off, c)
+			board.Set(s, off, whole.at(off))
 		}
 	}
-	r := &core.Record{Kind: core.KindStart, Canvas: b.Canvas, Shard: s, Config: cloneConfig(b.Config)}
-	if !blank {
-		r.Pixels = board.AppendPacked(nil, s)
-	}
-	return r
+	return board.AppendPacked(nil, s)
 }
 
 // Configure implements core.Outbox.
@@ -351,12 +366,13 @@ func (o *OutboxPort) Publish(ctx context.Context, s core.ShardID) error {
 		if !m.isArmed(s) {
 			return core.NewError(core.CodeUnavailable, fmt.Sprintf("shard %d is not armed", s))
 		}
-		if sh.copySeq == sh.seq {
+		if sh.copied != nil && sh.copied.seq == sh.seq {
 			return nil
 		}
-		seq, n := sh.copySeq, sh.copies
-		sh.copySeq, sh.copies = sh.seq, n+1
-		m.wrote(s, nil, func() { sh.copySeq, sh.copies = seq, n })
+		was, n := sh.copied, sh.copies
+		sh.copied = &published{core.Holder{Epoch: sh.epoch, Relay: sh.relay}, sh.canvas, sh.seq, sh.timeMS, sh.config, bytes.Clone(sh.pixels)}
+		sh.copies = n + 1
+		m.wrote(s, nil, func() { sh.copied, sh.copies = was, n })
 		return nil
 	})
 }

@@ -21,6 +21,10 @@ func (w *world) startActors() {
 		w.processes("relay"+string(rune('a'+i)), w.relay)
 	}
 	for i := range 1 + r.IntN(2) {
+		if w.alone {
+			w.processes("publisher"+string(rune('a'+i)), w.publisher)
+			continue
+		}
 		w.processes("archive"+string(rune('a'+i)), w.archiver)
 		w.processes("snapshot"+string(rune('a'+i)), w.snapshots)
 	}
@@ -40,8 +44,8 @@ func (w *world) relay(p *process) {
 		start.Set(s, 3, 7)
 	}
 	outbox, kept := w.plant.outbox(p, w.outbox.As(p.hook)), w.archive.As(p.hook)
-	r := relay.New(relay.Options{
-		ID: p.id("relay"), Outbox: outbox, Leases: w.outbox.As(p.hook), Topic: w.plant.topic(p, twice{w.topic.As(p.hook), p}),
+	o := relay.Options{
+		ID: p.relayID(), Outbox: outbox, Leases: w.outbox.As(p.hook), Topic: w.plant.topic(p, twice{w.topic.As(p.hook), p}),
 		Create: relay.Create{Canvas: p.id("canvas"), Config: w.config, Start: start},
 		NowMS:  nowMS, Snapshots: w.plant.snapshots(p, kept), Logger: p.logger(),
 		Safe: func(ctx context.Context) (core.Heads, error) {
@@ -53,7 +57,14 @@ func (w *world) relay(p *process) {
 		},
 		StandEvery: 200 * time.Millisecond, CarryEvery: 40 * time.Millisecond, ClaimEvery: 5 * time.Second,
 		LeaseTTL: 3 * time.Second, TrimAfter: 2 * time.Second, BatchMax: 8,
-	})
+	}
+	if w.alone {
+		o.Topic, o.Snapshots, o.Config = nil, nil, w.outbox.As(p.hook).Config
+		o.Safe = func(context.Context) (core.Heads, error) {
+			return core.Heads{}, core.NewError(core.CodeUnavailable, "nothing is archived")
+		}
+	}
+	r := relay.New(o)
 	r.Run(p.ctx)
 	st := r.Stats()
 	w.count("carried", st.Carried)
@@ -61,6 +72,13 @@ func (w *world) relay(p *process) {
 	w.count("published again", st.Republished)
 	w.count("holes", st.Holes)
 	w.count("stale", st.Stale)
+}
+
+// relayID is random but for what keeps its epochs apart from those of the lives
+// before and beside it, which chance alone does most of the time.
+func (p *process) relayID() uint64 {
+	slot := uint64(p.name[len(p.name)-1] - 'a')
+	return p.id("relay")&^15 | (slot*5+p.life)%16
 }
 
 // archiver is one life of an archive worker.
@@ -97,6 +115,11 @@ func (w *world) snapshots(p *process) {
 	w.count("snapshots", s.Stats().Put)
 }
 
+// publisher publishes the canvas for readers.
+func (w *world) publisher(p *process) {
+	snapshot.Publish(p.ctx, w.outbox.As(p.hook), w.config.Geometry().Shards, time.Second, p.logger())
+}
+
 // admin adds a colour now and then, in one shard; the relays bring it to others.
 func (w *world) admin(p *process) {
 	r := rand.New(rand.NewPCG(w.seed, 4+p.life))
@@ -108,6 +131,9 @@ func (w *world) admin(p *process) {
 			continue
 		}
 		s := shards[r.IntN(len(shards))]
+		if w.alone {
+			s = 0 // from which the others take it
+		}
 		stand, err := outbox.Stand(p.ctx, s)
 		if err != nil || !stand.Armed || int(stand.Version) > len(palette)-len(w.config.Palette) {
 			continue

@@ -43,7 +43,34 @@ func (e *edge) run(p *process) {
 
 // follow keeps the fold at the end of the log.
 func (e *edge) follow(p *process) {
+	log, base := e.sources(p)
+	for gaps := 0; p.ctx.Err() == nil; {
+		if e.fold == nil && !e.load(p, base) {
+			continue
+		}
+		err := log.Tail(p.ctx, e.fold.Heads, func(r *core.Record) error { return e.next(p, r) })
+		switch code := core.CodeOf(err); {
+		case errors.Is(err, errGap) && gaps < 4:
+			gaps++
+			e.w.note("gap")
+		case errors.Is(err, errPhantom), errors.Is(err, errGap), errors.Is(err, errFold), code == core.CodeNotFound, code == core.CodeMismatch:
+			gaps = 0
+			e.w.note("reloaded")
+			e.mu.Lock()
+			e.fold = nil
+			e.mu.Unlock()
+		}
+		wait(p.ctx, 100*time.Millisecond)
+	}
+}
+
+// sources returns what e follows, and what that begins with.
+func (e *edge) sources(p *process) (core.Log, func(context.Context) (*core.Snapshot, error)) {
 	w := e.w
+	if w.alone {
+		outbox := w.outbox.As(p.hook)
+		return outbox.Log(), outbox.Published
+	}
 	log := failover.New(failover.Options{
 		Main: w.plant.tail(p, w.topic.As(p.hook)), Fallback: w.outbox.As(p.hook).Log(), Patience: 400 * time.Millisecond,
 		LastFetch: func() time.Time {
@@ -58,29 +85,11 @@ func (e *edge) follow(p *process) {
 			}
 		},
 	})
-	kept := w.archive.As(p.hook)
-	for gaps := 0; p.ctx.Err() == nil; {
-		if e.fold == nil && !e.load(p, kept) {
-			continue
-		}
-		err := log.Tail(p.ctx, e.fold.Heads, func(r *core.Record) error { return e.next(p, r) })
-		switch code := core.CodeOf(err); {
-		case errors.Is(err, errGap) && gaps < 4:
-			gaps++
-			w.note("gap")
-		case errors.Is(err, errPhantom), errors.Is(err, errGap), errors.Is(err, errFold), code == core.CodeNotFound, code == core.CodeMismatch:
-			gaps = 0
-			w.note("reloaded")
-			e.mu.Lock()
-			e.fold = nil
-			e.mu.Unlock()
-		}
-		wait(p.ctx, 100*time.Millisecond)
-	}
+	return log, w.archive.As(p.hook).Latest
 }
 
-func (e *edge) load(p *process, kept core.Snapshots) bool {
-	base, err := kept.Latest(p.ctx)
+func (e *edge) load(p *process, latest func(context.Context) (*core.Snapshot, error)) bool {
+	base, err := latest(p.ctx)
 	if err != nil && core.CodeOf(err) != core.CodeNotFound {
 		wait(p.ctx, 200*time.Millisecond)
 		return false

@@ -169,7 +169,7 @@ var plants = []plant{
 	{name: "has relays that do not heed the claims of others", wrapTopic: func(p *process, t core.Topic) core.Topic {
 		return &topicOf{Topic: t, tail: func(ctx context.Context, from core.Heads, fn func(*core.Record) error) error {
 			return t.Tail(ctx, from, func(r *core.Record) error {
-				if r.Kind == core.KindClaim && r.Relay != p.id("relay") {
+				if r.Kind == core.KindClaim && r.Relay != p.relayID() {
 					r.Epoch = 0
 				}
 				return fn(r)
