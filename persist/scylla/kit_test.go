@@ -2,10 +2,11 @@ package scylla
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -159,6 +160,24 @@ func recordsOf(ctx context.Context, m core.Log, from, until core.Heads) (rs []*c
 	return rs, err
 }
 
+// startsOf returns the records of the start canvas, with which a log begins.
+func startsOf(t *testing.T, m core.Log) (rs []*core.Record) {
+	t.Helper()
+	config := testConfig()
+	missing := len(config.Geometry().Shards())
+	err := m.Tail(t.Context(), core.Heads{}, func(r *core.Record) error {
+		rs = append(rs, r)
+		if missing--; missing == 0 {
+			return errEnough
+		}
+		return nil
+	})
+	if !errors.Is(err, errEnough) {
+		t.Fatal(err)
+	}
+	return rs
+}
+
 func testConfig() core.Config {
 	p, _ := core.NamedPalette("place2017")
 	return core.Config{Version: 1, Width: 600, Height: 520, Bits: 4, Palette: p[:12:12], BurstMax: 1}
@@ -178,6 +197,7 @@ func opener(t *testing.T) func(*testing.T, coretest.Setup) *coretest.Store {
 
 func storeUnderTest(t *testing.T, o Options, m *coretest.Memory, open func(*testing.T, Options) *Store) *coretest.Store {
 	s := open(t, o)
+	mustWrite(t, s, startsOf(t, m)...)
 	c := &carrier{Memory: m, s: s}
 	return &coretest.Store{
 		Sequencer: c, Log: s, History: s, Cooldowns: m.Cooldowns(), Snapshots: s, Canvas: m.Canvas(),
@@ -239,37 +259,32 @@ func mustMark(t *testing.T, s *Store, p core.Position) {
 	}
 }
 
-// rowsOf returns every row of table with the write time of column written, as text.
-func rowsOf(t *testing.T, s *Store, table, written string) []string {
+// dump returns every row of every table that a record goes into, with the write
+// time of a column that is no key.
+func dump(t *testing.T, s *Store) string {
 	t.Helper()
 	c, err := s.connected()
 	if err != nil {
 		t.Fatal(err)
 	}
-	columns := "*"
-	if written != "" {
-		columns = "JSON *"
-	}
-	iter := c.QueryWithContext(t.Context(), "SELECT "+columns+" FROM "+table).Iter()
 	var all []string
-	for {
-		m := make(map[string]any)
-		if !iter.MapScan(m) {
-			break
+	for table, column := range map[string]string{
+		"event_log": "blob", "log_index": "after_seq", "pixel_history": "uid", "user_history": "px", "watermark": "position",
+	} {
+		iter := c.QueryWithContext(t.Context(), "SELECT JSON * FROM "+table).Iter()
+		var row string
+		for iter.Scan(&row) {
+			all = append(all, table+" "+row)
 		}
-		all = append(all, textOf(m))
-	}
-	if err := iter.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
-func textOf(m map[string]any) string {
-	for k, v := range m {
-		if b, ok := v.([]byte); ok {
-			m[k] = hex.EncodeToString(b)
+		times := c.QueryWithContext(t.Context(), "SELECT WRITETIME("+column+") FROM "+table).Iter()
+		var at int64
+		for times.Scan(&at) {
+			all = append(all, fmt.Sprint(table, " written at ", at))
+		}
+		if err := errors.Join(iter.Close(), times.Close()); err != nil {
+			t.Fatal(err)
 		}
 	}
-	return fmt.Sprint(m)
+	slices.Sort(all)
+	return strings.Join(all, "\n")
 }

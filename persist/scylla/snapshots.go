@@ -230,7 +230,7 @@ func (s *Store) reaches(ctx context.Context, c *session, heads *core.Heads) (boo
 			continue
 		}
 		w := walkFrom(c, core.ShardID(shard), mark)
-		if err := w.toEnd(ctx, func(r *row) (bool, error) { return r.last() <= int64(want), nil }); err != nil {
+		if err := w.toEnd(ctx, func(*row) (bool, error) { return w.after < int64(want), nil }); err != nil {
 			return false, err
 		}
 		if w.after < int64(want) {
