@@ -88,7 +88,6 @@ func (h *Hub) begin(end func(error)) core.Heads {
 			// A claim takes no seq, so one from beyond the hole may have been heard
 			// already. What is missing was written by the one before it.
 			h.follower.Holders[s] = sh.headHolder
-			sh.trouble.held = false
 		}
 	}
 	return h.follower.Heads

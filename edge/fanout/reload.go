@@ -26,7 +26,6 @@ type trouble struct {
 	since time.Time // when it was first seen
 	again time.Time // gap: when to fetch next
 	wait  time.Duration
-	held  bool   // gap: it was there after the last fetch too, drop what comes
 	head  uint64 // gap: where the shard stands
 	need  uint64 // seq from which on a snapshot helps
 	epoch uint32 // phantom: of the marker that told it
@@ -34,7 +33,7 @@ type trouble struct {
 }
 
 func (t *trouble) standsStill() bool {
-	return t.kind == phantom || t.kind == parked || t.held
+	return t.kind == phantom || t.kind == parked
 }
 
 // A reload is a head that was loaded anew and is not shown yet.
@@ -66,7 +65,7 @@ func (h *Hub) missing(sh *shard, r *core.Record) error {
 		need = r.LastOld
 	}
 	if t.kind == gap && t.head == head {
-		t.held, t.need = true, need
+		t.need = need
 		return nil
 	}
 	now := h.opt.Now()

@@ -185,6 +185,71 @@ func TestAPhantomIsTakenBack(t *testing.T) {
 	}
 }
 
+// A shard that was loaded is shown when it is as far as the log was, even where
+// only its marker tells how far that is; but not much later than it could be.
+func TestAReloadIsShownWhenItHasCaughtUp(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		late bool
+	}{{"and the marker came", false}, {"or the log gives nothing", true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			rnd := testSeed(t)
+			r, log := twoShards(t)
+			base := *r.hub.opt.Base
+			v, joins := r.newViewer(ClassAll), &counted{}
+			r.place(rnd, 0, 60)
+			good := log.fold(t, &base, whole)
+			r.tick()
+			left := r.place(rnd, 0, 20)
+			r.tick()
+			phantoms := r.place(rnd, 0, 20)
+			r.pump()
+			r.tick()
+			v.fetchAnd(1)
+			log.lost[phantoms], log.snapshot = true, good
+			r.takeOver(0, 80)
+			newest := r.place(rnd, 0, 6)
+			r.pump()
+			log.fault = core.NewError(core.CodeUnavailable, "no heads")
+			r.heal(mendEvery)
+			log.fault = nil
+			for _, rec := range []*core.Record{log.records[len(log.records)-3], newest} { // of the Tail that still runs
+				c := *rec
+				if err := r.hub.apply(&c); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r.hub.begin(nil)
+			c := *left
+			if err := r.hub.apply(&c); err != nil {
+				t.Fatal(err)
+			}
+			if r.tick(); v.lost != 0 || r.hub.Heads()[0] != 100 {
+				t.Fatalf("lost %b, boundary %d, before the marker came", v.lost, r.hub.Heads()[0])
+			}
+			want := log.fold(t, &base, whole)
+			if tt.late {
+				want = log.fold(t, &base, upTo(80))
+				r.pass(reloadPatience)
+			} else {
+				r.pump()
+			}
+			r.hub.Join(Join{Client: joins, Sub: &Subscription{}, Shards: []wire.WatchShard{{Shard: 0, Resume: true, Held: 70}}})
+			if r.hub.serveJoins(); joins.d.Follow != 0 {
+				t.Fatal("a catch-up to a boundary that is to be taken back")
+			}
+			if r.tick(); v.lost != 1 {
+				t.Fatal("it is not shown")
+			}
+			v.fetchAnd(1)
+			v.equals(want, 0)
+			if got := r.hub.Snapshot(); got.Times[0] != want.Times[0] || r.hub.Stats().Stale != 0 {
+				t.Errorf("time %d, want %d; %+v", got.Times[0], want.Times[0], r.hub.Stats())
+			}
+		})
+	}
+}
+
 // An edge that starts may get a snapshot that followed what was lost later.
 func TestAPhantomInTheBaseIsTakenBack(t *testing.T) {
 	rnd := testSeed(t)
