@@ -29,7 +29,7 @@ func testConfig() core.Config {
 // testOptions lead to the shared server, under keys that nobody else has.
 func testOptions(t testing.TB) Options {
 	t.Helper()
-	return Options{Addrs: []string{stacktest.Redis(t)}, Prefix: fmt.Sprintf("t%016x", rand.Uint64()), PollEvery: 2 * time.Millisecond}
+	return Options{Addrs: []string{stacktest.Redis(t)}, Prefix: fmt.Sprintf("t%016x", rand.Uint64()), PollEvery: 2 * time.Millisecond, CommandTimeout: 500 * time.Millisecond}
 }
 
 func open(t testing.TB, o Options) *Client {
@@ -186,5 +186,5 @@ func ownServer(t testing.TB, extra ...string) *Client {
 func ownServerToKill(t testing.TB, extra ...string) (*Client, *servers.Server) {
 	t.Helper()
 	stack := ownServers(t, servers.RedisOptions{Extra: extra})
-	return open(t, Options{Addrs: []string{stack.Redis[0].Addr()}, PollEvery: 2 * time.Millisecond}), stack.Redis[0]
+	return open(t, Options{Addrs: []string{stack.Redis[0].Addr()}, PollEvery: 2 * time.Millisecond, CommandTimeout: 500 * time.Millisecond}), stack.Redis[0]
 }

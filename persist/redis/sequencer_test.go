@@ -1,0 +1,262 @@
+package redis
+
+import (
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pixelwall/core"
+)
+
+func refusedWith(t testing.TB, o core.Outcome, code core.Code) {
+	t.Helper()
+	if o.Err == nil || o.Err.Code != code {
+		t.Fatalf("%+v, want %v", o, code)
+	}
+}
+
+// What place refuses, it refuses before it writes anything.
+func TestPlaceRefusesBeforeItWrites(t *testing.T) {
+	c := open(t, testOptions(t))
+	config := testConfig()
+	if err := takeOver(t.Context(), c.Outbox(), 0, 1, &config); err != nil {
+		t.Fatal(err)
+	}
+	good := string(appendEvent(nil, &core.Placement{Offset: 7, Color: 3, User: 1, Request: core.Request{Instance: 1, Number: 1}}))
+	far := string(appendEvent(nil, &core.Placement{Offset: 1 << 18, Color: 3, Request: core.Request{Instance: 1, Number: 2}}))
+	bright := string(appendEvent(nil, &core.Placement{Offset: 7, Color: 16, Request: core.Request{Instance: 1, Number: 2}}))
+	question := string(appendAsked(nil, core.Request{Instance: 1, Number: 1}))
+	for _, tt := range []struct {
+		name                          string
+		epoch, version, events, asked string
+		want                          string
+	}{
+		{"an older epoch", "0", "1", good, "", "UNFENCED 1 1"},
+		{"an epoch that is still to come", "2", "1", good, "", "UNFENCED 1 1"},
+		{"an older configuration", "1", "0", good, "", "CONFIG 1"},
+		{"a configuration that is still to come", "1", "2", good, "", "CONFIG 1"},
+		{"nothing", "1", "1", "", "", "BADARG"},
+		{"half an event", "1", "1", good + good[:24], "", "BADARG"},
+		{"half a question", "1", "1", good, question[:11], "BADARG"},
+		{"513 events", "1", "1", strings.Repeat(good, 513), "", "BADARG"},
+		{"512 events and a question", "1", "1", strings.Repeat(good, 512), question, "BADARG"},
+		{"an offset beyond the shard", "1", "1", good + far, "", "BADARG"},
+		{"a colour beyond the bits", "1", "1", good + bright, "", "BADARG"},
+	} {
+		before, err := c.Outbox().Stand(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := &c.keys[0]
+		_, err = c.fcall(t.Context(), 0, fnPlace, []string{k.bmp, k.meta, k.out, k.requests[0], k.requests[1]}, tt.epoch, tt.version, tt.events, tt.asked)
+		if err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %s", tt.name, err, tt.want)
+		}
+		if after, err := c.Outbox().Stand(t.Context(), 0); err != nil || after != before {
+			t.Errorf("%s: it stands at %+v after %+v (%v)", tt.name, after, before, err)
+		}
+	}
+	ps := make([]core.Placement, 512) // as many as there may be, and all different
+	for i := range ps {
+		ps[i] = core.Placement{Offset: uint32(i), Color: uint8(i % 16), User: 1, Request: core.Request{Instance: uint64(i), Number: 9}}
+	}
+	p, err := modelled{c.Outbox()}.PlaceBatch(t.Context(), 0, 1, 1, eventsOf(ps), nil)
+	if err != nil || p.Answers[511].Seq != p.Answers[0].Seq+511 {
+		t.Errorf("512 events: %v", err)
+	}
+}
+
+func eventsOf(ps []core.Placement) []core.Event {
+	es := make([]core.Event, len(ps))
+	for i, p := range ps {
+		es[i] = core.Event{Offset: p.Offset, Color: p.Color, User: p.User, Request: p.Request}
+	}
+	return es
+}
+
+// Each shard decides by itself, so the shard is part of what was charged: one
+// request cannot be placed once in each of them for one charge.
+func TestARequestUnderAnotherShardHasAChargeOfItsOwn(t *testing.T) {
+	c := open(t, testOptions(t))
+	config := testConfig()
+	config.CooldownMS = 60_000
+	keepArmed(t, c, config)
+	r := core.Request{Instance: 1, Number: 1}
+	if o := outcomes(t, c, placement(1, 1, 1, 7, r))[0]; o.Err != nil {
+		t.Fatal(o.Err)
+	}
+	refusedWith(t, outcomes(t, c, placement(599, 1, 1, 7, r))[0], core.CodeCooldown)
+	if o := outcomes(t, c, placement(2, 2, 2, 7, r))[0]; o.Err != nil || !o.Repeated {
+		t.Errorf("sent again: %+v", o)
+	}
+}
+
+// An edge that has not heard of a change learns it from the shard's refusal.
+func TestAStaleConfigurationIsReadAgain(t *testing.T) {
+	o := testOptions(t)
+	a, b := open(t, o), open(t, o)
+	config := testConfig()
+	config.Palette = config.Palette[:12:12]
+	keepArmed(t, a, config)
+	refusedWith(t, outcomes(t, b, placement(1, 1, 13, 1, core.Request{Instance: 1, Number: 1}))[0], core.CodeUnknownColor)
+	grown := testConfig()
+	grown.Version = 2
+	if err := a.Sequencer().Configure(t.Context(), grown); err != nil {
+		t.Fatal(err)
+	}
+	if o := outcomes(t, b, placement(1, 1, 13, 1, core.Request{Instance: 1, Number: 2}))[0]; o.Err != nil {
+		t.Error(o.Err)
+	}
+	if b.Stats().Reconfigured == 0 {
+		t.Error("no batch was judged again")
+	}
+}
+
+// A fence between two batches: the edge goes on under the new one.
+func TestANewFenceIsFollowed(t *testing.T) {
+	o := testOptions(t)
+	a, b := open(t, o), open(t, o)
+	config := testConfig()
+	keepArmed(t, a, config)
+	first := outcomes(t, b, placement(1, 1, 1, 1, core.Request{Instance: 1, Number: 1}))[0]
+	for n := uint32(2); n < 6; n++ {
+		st, err := a.Outbox().Stand(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Outbox().Fence(t.Context(), 0, st.Epoch+1); err != nil {
+			t.Fatal(err)
+		}
+		o := outcomes(t, b, placement(1, 1, 2, 1, core.Request{Instance: 1, Number: n}))[0]
+		if o.Err != nil || o.Repeated || core.SeqEpoch(o.Seq) <= core.SeqEpoch(first.Seq) {
+			t.Fatalf("%+v after %+v", o, first)
+		}
+		first = o
+	}
+	if b.Stats().Unfenced == 0 {
+		t.Error("no batch met another fence")
+	}
+}
+
+// A shard that nobody arms refuses after a while, and gives the charge back.
+func TestAnUnarmedShardRefusesAndGivesTheChargeBack(t *testing.T) {
+	o := testOptions(t)
+	o.HoldFor = 50 * time.Millisecond
+	c := open(t, o)
+	config := testConfig()
+	config.CooldownMS = 60_000
+	stop := keepArmed(t, c, config)
+	stop()
+	st, err := c.Outbox().Stand(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Outbox().Fence(t.Context(), 0, st.Epoch+1); err != nil {
+		t.Fatal(err)
+	}
+	for n := range uint32(3) {
+		out := outcomes(t, c, placement(1, 1, 1, 7, core.Request{Instance: 1, Number: n}))[0]
+		refusedWith(t, out, core.CodeUnavailable)
+		if out.Err.RetryAfter == 0 {
+			t.Error("without a time to try again")
+		}
+		rested(t, c, 7)
+	}
+	keepArmed(t, c, config)
+	if o := outcomes(t, c, placement(1, 1, 1, 7, core.Request{Instance: 1, Number: 1}))[0]; o.Err != nil || o.Repeated {
+		t.Errorf("%+v", o)
+	}
+}
+
+// rested waits until user may place, as after a refund.
+func rested(t testing.TB, c *Client, user uint64) {
+	t.Helper()
+	until(t, "the charge is given back", func() bool {
+		a, err := c.Cooldowns().Allowance(t.Context(), user, c.opts.NowMS())
+		return err == nil && a.Available == a.Max
+	})
+}
+
+// A repeat is not paid twice, and what was stored stays paid.
+func TestARepeatIsRefundedOnlyWhenItWasPaidBefore(t *testing.T) {
+	for _, burst := range []int{1, 3} {
+		c := open(t, testOptions(t))
+		config := testConfig()
+		config.CooldownMS, config.BurstMax = 60_000, burst
+		keepArmed(t, c, config)
+		p := placement(1, 1, 1, 7, core.Request{Instance: 1, Number: 1})
+		first := outcomes(t, c, p)[0]
+		if first.Err != nil || first.Allowance.Available != burst-1 {
+			t.Fatalf("%+v", first)
+		}
+		again := outcomes(t, c, p)[0]
+		if !again.Repeated || again.Allowance.Available != burst-1 {
+			t.Errorf("burst %d: sent again under its own charge: %+v", burst, again)
+		}
+		// Long after, when the key is gone: the repeat is charged first and then refunded.
+		r, err := c.link.get()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Do(t.Context(), r.B().Del().Key(c.userKey(config.Cooldown(), 7)).Build()).Error(); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "the shard's clock goes on", func() bool {
+			o := outcomes(t, c, placement(9, 9, 1, 8+uint64(time.Now().UnixNano()), core.Request{Instance: uint64(time.Now().UnixNano()), Number: 1}))[0]
+			return o.Err == nil && o.TimeMS > first.TimeMS+50
+		})
+		if o := outcomes(t, c, p)[0]; !o.Repeated || o.Seq != first.Seq || o.Allowance.Available != burst {
+			t.Errorf("burst %d: sent again after the cooldown: %+v", burst, o)
+		}
+		rested(t, c, 7)
+	}
+}
+
+// Edges count one user together, whichever they place through.
+func TestEdgesShareTheCooldowns(t *testing.T) {
+	for _, burst := range []int{1, 3} {
+		o := testOptions(t)
+		config := testConfig()
+		config.CooldownMS, config.BurstMax = 600_000, burst
+		edges := []*Client{open(t, o), open(t, o), open(t, o)}
+		keepArmed(t, edges[0], config)
+		var stored atomic.Int32
+		var wg sync.WaitGroup
+		for e, c := range edges {
+			wg.Go(func() {
+				for n := range uint32(10) {
+					out := outcomes(t, c, placement(int(n)*50, e*100, 1, 7, core.Request{Instance: uint64(e), Number: n}))[0]
+					if out.Err == nil {
+						stored.Add(1)
+					} else if out.Err.Code != core.CodeCooldown {
+						t.Error(out.Err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if n := stored.Load(); n != int32(burst) {
+			t.Errorf("%d placements of one user, the burst is %d", n, burst)
+		}
+	}
+}
+
+// A cooldown that was shortened holds for those who wait already.
+func TestACooldownThatWasShortenedHoldsAtOnce(t *testing.T) {
+	c := open(t, testOptions(t))
+	config := testConfig()
+	config.CooldownMS = 600_000
+	keepArmed(t, c, config)
+	outcomes(t, c, placement(1, 1, 1, 7, core.Request{Instance: 1, Number: 1}))
+	config.Version, config.CooldownMS = 2, 20
+	if err := c.Sequencer().Configure(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	n := uint32(1)
+	until(t, "the user may place again", func() bool {
+		n++
+		return outcomes(t, c, placement(1, 1, 1, 7, core.Request{Instance: 1, Number: n}))[0].Err == nil
+	})
+}
