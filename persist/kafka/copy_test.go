@@ -71,8 +71,8 @@ func TestACopyThatIsKilledAgainAndAgainIsFollowedWithoutAHole(t *testing.T) {
 		if r.count(core.Duplicate)-r.claims < 1000 {
 			t.Errorf("only %d records came twice: the fault was not felt", r.count(core.Duplicate)-r.claims)
 		}
-		if got := r.count(core.Apply); got != len(all.applied)+1+3000 {
-			t.Errorf("%d records were followed, want %d", got, len(all.applied)+1+3000)
+		if got := r.count(core.Apply); got != len(all.ends)+1+3000 {
+			t.Errorf("%d records were followed, want %d", got, len(all.ends)+1+3000)
 		}
 		for range 10 { // and from anywhere
 			i := 1 + rng.IntN(len(all.ends)-1)

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"math/rand/v2"
+	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -13,13 +14,27 @@ import (
 // A memoryPartition is a partition whose first records may be gone.
 type memoryPartition struct {
 	records []*core.Record
+	entries []entry
 	begin   int64
 	chunk   int // entries a read
 	reads   int
 }
 
+func newMemoryPartition(t *testing.T, records []*core.Record, chunk int) *memoryPartition {
+	t.Helper()
+	m := &memoryPartition{records: records, chunk: chunk}
+	for o, r := range records {
+		e, err := parseEntry(persist.AppendRecord(nil, r), layoutShard, int64(o), layoutCanvas)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.entries = append(m.entries, e)
+	}
+	return m
+}
+
 func (m *memoryPartition) bounds(context.Context) (begin, end int64, err error) {
-	return m.begin, int64(len(m.records)), nil
+	return m.begin, int64(len(m.entries)), nil
 }
 
 func (m *memoryPartition) read(_ context.Context, offset int64, bytesMax int32) (es []entry, next int64, err error) {
@@ -28,17 +43,11 @@ func (m *memoryPartition) read(_ context.Context, offset int64, bytesMax int32) 
 	if bytesMax == rangeBytes {
 		n *= 2
 	}
-	if offset < m.begin || offset >= int64(len(m.records)) {
+	if offset < m.begin || offset >= int64(len(m.entries)) {
 		return nil, 0, kerr.OffsetOutOfRange
 	}
-	for next = offset; next < int64(len(m.records)) && len(es) < n; next++ {
-		e, err := parseEntry(persist.AppendRecord(nil, m.records[next]), layoutShard, next, layoutCanvas)
-		if err != nil {
-			return nil, 0, err
-		}
-		es = append(es, e)
-	}
-	return es, next, nil
+	next = min(offset+int64(n), int64(len(m.entries)))
+	return m.entries[offset:next:next], next, nil
 }
 
 const (

@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -12,10 +11,9 @@ import (
 
 // A run is what a follower goes through.
 type run struct {
-	applied []string // cut records
-	ends    []uint64 // head after each
-	at      []int64  // offset of each
-	reload  bool     // it found that it must reload
+	ends   []uint64 // head after each record that was applied
+	at     []int64  // offset of each
+	reload bool     // it found that it must reload
 	core.Follower
 }
 
@@ -23,7 +21,6 @@ func (r *run) next(rec *core.Record, offset int64) {
 	c := *rec
 	switch r.Next(&c) {
 	case core.Apply:
-		r.applied = append(r.applied, fmt.Sprintf("%d %d-%d %v %v", c.Kind, c.First, c.Last(), c.Events, c.LastOld))
 		r.ends = append(r.ends, c.Last())
 		r.at = append(r.at, offset)
 	case core.Gap, core.Phantom:
@@ -32,25 +29,25 @@ func (r *run) next(rec *core.Record, offset int64) {
 }
 
 // after returns what r went through behind seq.
-func (r *run) after(seq uint64) []string {
+func (r *run) after(seq uint64) []uint64 {
 	i, _ := slices.BinarySearch(r.ends, seq+1)
 	if seq == 0 {
 		i = 0 // the start canvas has seq 0
 	}
-	return r.applied[i:]
+	return r.ends[i:]
 }
 
 func TestASearchLeadsWhereAFollowerOfEverythingWent(t *testing.T) {
-	layouts := 3000
+	layouts := 20_000
 	if testing.Short() {
-		layouts = 300
+		layouts = 2000
 	}
 	base := rand.Uint64()
 	found, gone := 0, 0
 	for i := range layouts {
 		seed := base + uint64(i)
 		rng := rand.New(rand.NewPCG(seed, 0))
-		m := &memoryPartition{records: makeHistory(rng, 4+rng.IntN(60)), chunk: 1 + rng.IntN(8)}
+		m := newMemoryPartition(t, makeHistory(rng, 4+rng.IntN(60)), 1+rng.IntN(8))
 		all := &run{}
 		for o, r := range m.records {
 			all.next(r, int64(o))
@@ -124,12 +121,12 @@ func checkSearch(t *testing.T, seed uint64, m *memoryPartition, all *run, from u
 	case m.begin > need && got.reload:
 		// The beginning lies among what somebody repeated, so only a record behind
 		// that shows what is missing. The reader hears of it, which is what counts.
-	case m.begin > need && len(got.applied) == 0:
+	case m.begin > need && len(got.ends) == 0:
 		if countsIn(m, p.offset) {
 			t.Errorf("seed %d: from %d is neither found nor gone", seed, from)
 		}
-	case got.reload || !slices.Equal(ends(got), all.ends[len(all.ends)-len(want):]):
-		t.Errorf("seed %d: from %d (begin %d): offset %d of %d, claim %+v, went to %v, reload %v\nwant %v", seed, from, m.begin, p.offset, len(m.records), p.claim, got.ends, got.reload, all.ends[len(all.ends)-len(want):])
+	case got.reload || !slices.Equal(got.ends, want):
+		t.Errorf("seed %d: from %d (begin %d): offset %d of %d, claim %+v, went to %v, reload %v\nwant %v", seed, from, m.begin, p.offset, len(m.records), p.claim, got.ends, got.reload, want)
 	case got.Holders[layoutShard] != all.Holders[layoutShard]:
 		t.Errorf("seed %d: from %d: ends with %v, want %v", seed, from, got.Holders[layoutShard], all.Holders[layoutShard])
 	case p.known > p.offset:
@@ -137,8 +134,6 @@ func checkSearch(t *testing.T, seed uint64, m *memoryPartition, all *run, from u
 	}
 	return true
 }
-
-func ends(r *run) []uint64 { return r.ends }
 
 // inside reports whether seq lies in a record that all went through.
 func inside(m *memoryPartition, all *run, seq uint64) bool {
@@ -165,7 +160,7 @@ func TestTheLastSeqIsThatOfWhoMayWrite(t *testing.T) {
 	for i := range 2000 {
 		seed := base + uint64(i)
 		rng := rand.New(rand.NewPCG(seed, 1))
-		m := &memoryPartition{records: makeHistory(rng, 4+rng.IntN(60)), chunk: 1 + rng.IntN(8)}
+		m := newMemoryPartition(t, makeHistory(rng, 4+rng.IntN(60)), 1+rng.IntN(8))
 		var all run
 		for o, r := range m.records {
 			all.next(r, int64(o))
@@ -180,7 +175,7 @@ func TestTheLastSeqIsThatOfWhoMayWrite(t *testing.T) {
 
 func TestASearchReadsLittle(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 7))
-	m := &memoryPartition{records: makeHistory(rng, 100_000), chunk: 8}
+	m := newMemoryPartition(t, makeHistory(rng, 100_000), 8)
 	var all run
 	for o, r := range m.records {
 		all.next(r, int64(o))

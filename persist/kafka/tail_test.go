@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -317,4 +318,67 @@ func TestPartitionsOfOneTailBeginEachAtItsOwnSeq(t *testing.T) {
 	if got := r.count(core.Apply); got != 8*50-7*28+1 { // and the start of shard 0
 		t.Errorf("%d records", got)
 	}
+}
+
+func TestWhatAFetchMayAnswer(t *testing.T) {
+	f := follower{t: open(t, fake(t).ListenAddrs())}
+	for _, c := range []struct {
+		err  error
+		want core.Code
+	}{
+		{kerr.OffsetOutOfRange, core.CodeNotFound},
+		{&kgo.ErrDataLoss{Topic: "t", ConsumedTo: 9, ResetTo: 5}, core.CodeNotFound}, // an unclean election
+		{kerr.UnknownTopicID, core.CodeNotFound},
+		{kerr.TopicAuthorizationFailed, core.CodeInvalid},
+	} {
+		if err := f.fetchError(kgo.FetchTopicPartition{FetchPartition: kgo.FetchPartition{Err: c.err}}); core.CodeOf(err) != c.want {
+			t.Errorf("%v: %v, want %v", c.err, err, c.want)
+		}
+	}
+	for _, heals := range []error{kerr.NotLeaderForPartition, kerr.UnknownTopicOrPartition, net.ErrClosed} {
+		if err := f.fetchError(kgo.FetchTopicPartition{FetchPartition: kgo.FetchPartition{Err: heals}}); err != nil {
+			t.Errorf("%v ends the Tail: %v", heals, err)
+		}
+	}
+}
+
+func BenchmarkTail(b *testing.B) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer cluster.Close()
+	topic, err := Open(Options{Brokers: cluster.ListenAddrs(), FetchMaxWait: 10 * time.Millisecond})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer topic.Close()
+	if err := topic.Ensure(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	w := newWriter(0)
+	rs := []*core.Record{w.claim()}
+	for len(rs) < AppendMax {
+		rs = append(rs, w.batch(64))
+	}
+	const appends = 40
+	for range appends {
+		if err := topic.Append(b.Context(), rs); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		n := 0
+		err := topic.TailShards(b.Context(), []core.ShardID{0}, core.Heads{}, func(*core.Record) error {
+			if n++; n == appends*AppendMax {
+				return errHole
+			}
+			return nil
+		})
+		if !errors.Is(err, errHole) {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N*appends*(AppendMax-1)*64)/b.Elapsed().Seconds(), "placements/s")
 }
