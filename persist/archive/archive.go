@@ -66,17 +66,17 @@ type Worker struct {
 	holes  [core.ShardsMax]hole // of the goroutine that runs
 }
 
-// A hole is a place at which a shard cannot go on. It is asked for again a few
-// times, then the shard rests for a while, so that it does not hold up others.
+// A hole is a place at which a shard cannot go on. The log is asked again a few
+// times at once; then the shard stands still until its round ends, so that it does
+// not hold up others, and its watermark comes to where the hole is.
 type hole struct {
 	after uint64
 	times int
-	rests time.Time // until then the shard is left alone
 }
 
 const (
 	holeTimes = 4
-	holeRest  = 30 * time.Second
+	holeRest  = 30 * time.Second // and no less than twice Settle
 )
 
 type counters struct {
@@ -107,9 +107,13 @@ func New(o Options) *Worker {
 // Run archives until ctx ends.
 func (w *Worker) Run(ctx context.Context) {
 	for ctx.Err() == nil {
+		before := w.stats.records.Load()
 		err := w.round(ctx)
 		if ctx.Err() != nil {
 			break
+		}
+		if w.stats.records.Load() != before { // it went on, so what is wrong now is news
+			w.warned = ""
 		}
 		if text := err.Error(); text != w.warned && !errors.Is(err, errShards) {
 			w.warned = text
@@ -149,6 +153,13 @@ func (w *Worker) round(ctx context.Context) error {
 	}
 	disturbed := w.o.Archive.Disturbed()
 	var f core.Follower
+	stopped := uint64(0) // set of shards
+	var rest *time.Timer
+	defer func() {
+		if rest != nil {
+			rest.Stop()
+		}
+	}()
 	writers := make(map[core.ShardID]*writer, len(mine))
 	for _, s := range mine {
 		p, err := w.o.Archive.Watermark(ctx, s)
@@ -162,7 +173,7 @@ func (w *Worker) round(ctx context.Context) error {
 	}
 	err = w.o.Tail(ctx, mine, f.Heads, func(r *core.Record) error {
 		wr := writers[r.Shard]
-		if wr == nil {
+		if wr == nil || stopped>>r.Shard&1 == 1 {
 			return nil
 		}
 		switch f.Next(r) {
@@ -170,8 +181,13 @@ func (w *Worker) round(ctx context.Context) error {
 			w.stats.stale.Add(1)
 		case core.Gap, core.Phantom: // it follows the log alone, which has no phantoms
 			w.stats.gaps.Add(1)
-			w.holes[r.Shard].found(f.Heads[r.Shard])
-			return errors.Join(errGap, f.GapError(r))
+			err := errors.Join(errGap, f.GapError(r))
+			if w.holes[r.Shard].again(f.Heads[r.Shard]) {
+				return err
+			}
+			if stopped |= 1 << r.Shard; rest == nil {
+				rest = time.AfterFunc(max(holeRest, 2*w.o.Settle), func() { end(err) })
+			}
 		case core.Apply:
 			return wr.put(ctx, r, f.Position(r.Shard))
 		}
@@ -181,23 +197,18 @@ func (w *Worker) round(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// found notes that nothing follows after.
-func (h *hole) found(after uint64) {
+// again notes that nothing follows after, and reports whether to ask again at once.
+func (h *hole) again(after uint64) bool {
 	if h.after != after {
 		*h = hole{after: after}
 	}
-	if h.times++; h.times%holeTimes == 0 {
-		h.rests = time.Now().Add(holeRest)
-	}
+	h.times++
+	return h.times <= holeTimes
 }
 
 // mine returns the shards whose lease this worker has.
 func (w *Worker) mine(ctx context.Context) (mine []core.ShardID, err error) {
-	now := time.Now()
 	for _, s := range w.o.Shards() {
-		if now.Before(w.holes[s].rests) {
-			continue
-		}
 		if w.o.Leases == nil {
 			mine = append(mine, s)
 			continue

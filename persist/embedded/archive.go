@@ -17,7 +17,8 @@ import (
 type ArchiveOptions struct {
 	Dir string
 	// Base is what a new archive begins with; a folder that holds one goes on from
-	// what it holds. A shard without pixels is blank.
+	// what it holds. Of a shard without pixels nothing is known: it is blank, unless
+	// its start canvas is written.
 	Base *core.Snapshot
 	// Canvas is the canvas that the folder must be of; Base's when 0, and any
 	// when there is no Base either.
@@ -56,6 +57,7 @@ type Archive struct {
 	writer logWriter
 	held   core.Follower // what is durable
 	fold   *fold         // the canvas at held, less what waits for the canvas to grow
+	kept   uint64        // set of shards whose start a snapshot of ours has
 	closed bool
 }
 
@@ -80,6 +82,11 @@ func OpenArchive(o ArchiveOptions) (*Archive, error) {
 		return nil, a.abandon(err)
 	}
 	a.fold, a.held = f, f.read
+	for s, pix := range f.base.Shards {
+		if pix != nil {
+			a.kept |= 1 << s
+		}
+	}
 	a.writer.log, a.writer.logger = a.log, a.options.Logger
 	a.writer.state.Store(&State{Mode: OK})
 	if err := a.follow(); err != nil {
@@ -165,7 +172,7 @@ func (a *Archive) judge(rs []*core.Record) (news []*core.Record, held core.Follo
 // store makes rs one durable group and follows them.
 func (a *Archive) store(rs []*core.Record, held *core.Follower) error {
 	w := &a.writer
-	if a.closed || w.stopped() {
+	if a.closed || w.stopped() || !a.keepStarts() {
 		return a.refusal()
 	}
 	timeMS := a.log.timeMS
@@ -194,10 +201,30 @@ func (a *Archive) store(rs []*core.Record, held *core.Follower) error {
 			return a.refusal()
 		}
 	}
+	a.keepStarts()
 	if now := a.options.Clock(); a.snaps.due(&a.options, now) {
 		a.snaps.offer(offer{snapshot: a.snapshot(now)}, now)
 	}
 	return nil
+}
+
+// keepStarts puts a snapshot after a start canvas, before anything else is
+// written. A start has no seq, so the heads of a segment do not tell whether it
+// lies before it: who begins from an older snapshot would pass over it.
+func (a *Archive) keepStarts() bool {
+	if a.kept == a.fold.Begun {
+		return true
+	}
+	err := a.snaps.Put(context.Background(), a.snapshot(a.options.Clock()))
+	switch {
+	case err == nil:
+		a.kept = a.fold.Begun
+	case isFull(err):
+		a.writer.setFull(err)
+	default:
+		a.writer.stop(err)
+	}
+	return err == nil
 }
 
 func (a *Archive) snapshot(now int64) *core.Snapshot { return a.fold.Snapshot(max(now, a.log.timeMS)) }

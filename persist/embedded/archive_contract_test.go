@@ -71,8 +71,9 @@ func openArchiveContract(t *testing.T, s coretest.Setup) *coretest.Store {
 		t.Fatal(err)
 	}
 	base := &core.Snapshot{Canvas: m.Canvas(), Config: s.Config, TimeMS: s.Clock.Now()}
+	blank := core.NewBoard(s.Config.Geometry(), s.Config.Blank)
 	for _, id := range s.Config.Geometry().Shards() {
-		base.Times[id] = s.Clock.Now()
+		base.Times[id], base.Shards[id] = s.Clock.Now(), blank.AppendPacked(nil, id)
 	}
 	const seed = 5
 	return archiveContract(t, m, ArchiveOptions{

@@ -250,6 +250,28 @@ func closeArchive(t *testing.T, a *Archive) {
 	}
 }
 
+// The stream of a shard that is new begins with its start canvas, which a base
+// from before knows nothing of.
+func TestAStartThatIsWrittenPaintsTheShard(t *testing.T) {
+	base := archiveBase()
+	pixels := base.Shards[1]
+	base.Shards[1] = nil
+	o := archiveOptions(newMemFS())
+	o.Base = base
+	s := newStream(t, base)
+	s.add(t, core.Record{Kind: core.KindStart, Shard: 1, Epoch: 1, Relay: 71, Config: &base.Config, Pixels: pixels})
+	s.arm(t, 1, 1)
+	s.paint(t, 1, 2)
+	for range 2 {
+		a := mustOpenArchive(t, o)
+		write(t, a, s.records...)
+		if samePixels(t, a, s.fold); a.fold.Board.At(1, 4) != 8 {
+			t.Error("the start canvas is not there")
+		}
+		closeArchive(t, a)
+	}
+}
+
 func TestOneCallOfWriteIsCutAtAConfiguration(t *testing.T) {
 	s := newStream(t, archiveBase())
 	s.paint(t, 0, 3)
@@ -306,7 +328,7 @@ func TestWriteRefuses(t *testing.T) {
 	for beside.Kind != core.KindPlacements {
 		t.Fatal("the story begins otherwise")
 	}
-	beside.Events[0].Offset = core.ShardPixels - 1
+	beside.Events[0].Color = 16
 	back := core.Record{Kind: core.KindMarker, Canvas: testCanvas, Shard: 0, Epoch: 2, Relay: 72, First: core.EpochSeq(2) + 1, LastOld: core.EpochSeq(1) + 6}
 	for _, tt := range []struct {
 		name string
@@ -317,7 +339,7 @@ func TestWriteRefuses(t *testing.T) {
 		{"a hole behind what could be stored", []*core.Record{s.records[4], hole}, core.CodeInternal},
 		{"a marker from before what is held", []*core.Record{&back}, core.CodeMismatch},
 		{"a record of another canvas", []*core.Record{other}, core.CodeMismatch},
-		{"a pixel beside the canvas", []*core.Record{beside}, core.CodeMalformed},
+		{"a colour that does not fit", []*core.Record{beside}, core.CodeMalformed},
 		{"records of two shards", []*core.Record{s.records[4], {Shard: 1}}, core.CodeInvalid},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

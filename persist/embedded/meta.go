@@ -73,7 +73,8 @@ func (c *Create) base(nowMS int64) (*core.Snapshot, error) {
 	}
 	s := &core.Snapshot{Canvas: c.Canvas, Config: c.Config, TimeMS: nowMS}
 	for _, id := range c.Config.Geometry().Shards() {
-		if s.Times[id] = nowMS; c.Start != nil {
+		s.Times[id], s.Shards[id] = nowMS, []byte{}
+		if c.Start != nil {
 			s.Shards[id] = c.Start.AppendPacked(nil, id)
 		}
 	}
@@ -120,7 +121,8 @@ func create(o *Options, format int, base *core.Snapshot, nowMS int64) (*meta, er
 }
 
 // createLog makes the first segment, which begins after base, and the start
-// canvas of each shard that has no events yet.
+// canvas of each shard that has no events yet: empty where it is blank, none
+// where base knows nothing of it and its start may still come.
 func createLog(fsys FS, dir string, base *core.Snapshot) error {
 	h := segmentHeader{canvas: base.Canvas, number: 1, heads: base.Heads}
 	var g groupWriter
@@ -130,9 +132,15 @@ func createLog(fsys FS, dir string, base *core.Snapshot) error {
 			h.timeMS = max(h.timeMS, base.Times[s])
 			continue
 		}
+		if base.Shards[s] == nil {
+			continue
+		}
 		r := core.Record{
 			Kind: core.KindStart, Canvas: base.Canvas, Shard: s, TimeMS: base.Times[s], Config: &base.Config,
-			Epoch: base.Holders[s].Epoch, Relay: base.Holders[s].Relay, Pixels: base.Shards[s],
+			Epoch: base.Holders[s].Epoch, Relay: base.Holders[s].Relay,
+		}
+		if len(base.Shards[s]) > 0 {
+			r.Pixels = base.Shards[s]
 		}
 		g.open()
 		g.buf = persist.AppendRecord(g.buf, &r)
