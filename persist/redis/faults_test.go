@@ -1,0 +1,311 @@
+package redis
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"pixelwall/core"
+	"pixelwall/tools/stack/servers"
+)
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Redis is killed under load, again and again: nothing acknowledged is lost with
+// appendfsync always, nothing is stored twice, and edges go on by themselves.
+func TestAKilledRedisLosesNothingAcknowledged(t *testing.T) {
+	c, server := ownServerToKill(t)
+	keepArmed(t, c, testConfig())
+	s := newStorm(t, c, 8)
+	for range 4 {
+		s.more(200)
+		must(t, server.Kill())
+		until(t, "the breakers open", func() bool { return c.Stats().BreakersOpen > 0 })
+		must(t, server.Restart(t.Context()))
+	}
+	s.more(200)
+	s.calm()
+	if st := c.Stats(); st.Unfenced == 0 || st.Openings == 0 {
+		t.Errorf("the kills were not felt: %+v", st)
+	}
+}
+
+// The file is cut inside the last batches: whole ones are gone, no half one is left.
+func TestATornFileLosesWholeBatches(t *testing.T) {
+	c, server := ownServerToKill(t)
+	config := testConfig()
+	stop := keepArmed(t, c, config)
+	for n := range uint32(20) {
+		var ps []core.Placement
+		for i := range uint32(10) {
+			ps = append(ps, core.Placement{Offset: n*10 + i, Color: uint8(1 + n%15), User: 1, Request: core.Request{Instance: uint64(n), Number: 1 + i}})
+		}
+		outcomes(t, c, ps...)
+	}
+	stop()
+	for range 8 {
+		before, err := c.Outbox().Stand(t.Context(), 0)
+		must(t, err)
+		must(t, server.Kill())
+		files, err := filepath.Glob(filepath.Join(server.Dir, "appendonlydir", "*.incr.aof"))
+		if err != nil || len(files) != 1 {
+			t.Fatalf("%v %v", files, err)
+		}
+		info, err := os.Stat(files[0])
+		must(t, err)
+		must(t, os.Truncate(files[0], info.Size()-60))
+		must(t, server.Restart(t.Context()))
+		until(t, "Redis answers", func() bool { _, err := c.Outbox().Stand(t.Context(), 0); return err == nil })
+		st, err := c.Outbox().Stand(t.Context(), 0)
+		must(t, err)
+		if st.Armed || st.Seq > before.Seq || st.Seq != st.Top || (before.Seq-st.Seq)%10 != 0 {
+			t.Fatalf("it stands at %+v after %+v", st, before)
+		}
+		f, _ := core.NewFold(nil)
+		err = c.Stream().Tail(t.Context(), core.Heads{}, func(r *core.Record) error {
+			if r.Shard != 0 {
+				return nil
+			}
+			if _, err := f.Next(r); err != nil {
+				return err
+			}
+			if f.Heads[0] == st.Seq {
+				return errEnough
+			}
+			return nil
+		})
+		if err != errEnough {
+			t.Fatal(err)
+		}
+		r, err := c.link.get()
+		must(t, err)
+		bmp, err := r.Do(t.Context(), r.B().Get().Key(c.keys[0].bmp).Build()).AsBytes()
+		if err != nil || string(bmp) != string(f.Board.Pixels(0)) {
+			t.Fatalf("pixels are not those of the stream (%v)", err)
+		}
+	}
+}
+
+// The library or everything is deleted while it runs.
+func TestAnEmptiedRedisIsTakenOver(t *testing.T) {
+	for _, command := range []string{"FUNCTION FLUSH", "FLUSHALL"} {
+		c := ownServer(t)
+		config := testConfig()
+		config.CooldownMS = 60_000
+		keepArmed(t, c, config)
+		outcomes(t, c, crowd(0, 1)...)
+		before := c.Stats()
+		r, err := c.link.get()
+		must(t, err)
+		must(t, r.Do(t.Context(), r.B().Arbitrary(strings.Fields(command)...).Build()).Error())
+		o := outcomes(t, c, crowd(0, 1)...)[0]
+		if o.Err != nil || o.Repeated {
+			t.Errorf("after %s: %+v", command, o)
+		}
+		if c.Stats().Unfenced == before.Unfenced && command == "FUNCTION FLUSH" {
+			t.Errorf("%s was not felt", command)
+		}
+	}
+}
+
+// A frozen Redis: callers hear of it within their deadlines, the breaker opens
+// within a second, nothing piles up, and the same Redis is used when it goes on.
+func TestAFrozenRedisHoldsNobody(t *testing.T) {
+	stack := ownServers(t, servers.RedisOptions{})
+	server := stack.Redis[0]
+	c := open(t, Options{Addrs: []string{server.Addr()}, PollEvery: 5 * time.Millisecond})
+	keepArmed(t, c, testConfig())
+	outcomes(t, c, crowd(0, 64)...)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	tailed := make(chan error, 1)
+	go func() {
+		tailed <- c.Stream().Tail(ctx, core.Heads{}, func(*core.Record) error { return nil })
+	}()
+	must(t, server.Pause())
+	defer server.Continue()
+	first := make(chan error, 1) // it was sent: its outcome is known when Redis goes on
+	frozen := crowd(0, 8)
+	go func() {
+		first <- c.Sequencer().Place(t.Context(), frozen, make([]core.Outcome, len(frozen)))
+	}()
+	began := time.Now()
+	until(t, "the breaker opens", func() bool { return c.Stats().Openings > 0 })
+	t.Logf("the breaker opened after %v", time.Since(began))
+	goroutines := runtime.NumGoroutine()
+	for range 2000 {
+		refusedWith(t, outcomes(t, c, crowd(0, 1)...)[0], core.CodeUnavailable)
+	}
+	if n := runtime.NumGoroutine(); n > goroutines+100 {
+		t.Errorf("%d goroutines, they were %d", n, goroutines)
+	}
+	if _, err := c.Canvas().Snapshot(t.Context()); core.CodeOf(err) != core.CodeUnavailable {
+		t.Errorf("Snapshot = %v", err)
+	}
+	must(t, server.Continue())
+	if err := <-first; err != nil {
+		t.Errorf("what was on its way when Redis froze: %v", err)
+	}
+	until(t, "placements are taken again", func() bool { return outcomes(t, c, crowd(0, 1)...)[0].Err == nil })
+	if o := outcomes(t, c, frozen...)[0]; !o.Repeated {
+		t.Errorf("%+v", o)
+	}
+	cancel()
+	<-tailed
+}
+
+// An edge starts while Redis is away.
+func TestRedisMayComeLater(t *testing.T) {
+	stack := ownServers(t, servers.RedisOptions{})
+	server := stack.Redis[0]
+	must(t, server.Stop())
+	c := open(t, Options{Addrs: []string{server.Addr()}, CommandTimeout: 500 * time.Millisecond})
+	refusedWith(t, outcomes(t, c, crowd(0, 1)...)[0], core.CodeUnavailable)
+	if h := c.Health(); !strings.HasPrefix(h, "down") {
+		t.Errorf("Health = %q", h)
+	}
+	if _, err := c.Outbox().Stand(t.Context(), 0); core.CodeOf(err) != core.CodeUnavailable {
+		t.Errorf("Stand = %v", err)
+	}
+	must(t, server.Restart(t.Context()))
+	keepArmed(t, c, testConfig())
+	until(t, "placements are taken", func() bool { return outcomes(t, c, crowd(0, 1)...)[0].Err == nil })
+	until(t, "it is healthy", func() bool { return c.Health() == "ok" })
+}
+
+// The limiter's Redis is another one, and goes away: the edge's memory limits.
+func TestWithoutALimiterMemoryLimits(t *testing.T) {
+	stack := ownServers(t, servers.RedisOptions{})
+	o := testOptions(t)
+	o.Limiter = []string{stack.Redis[0].Addr()}
+	c := open(t, o)
+	config := testConfig()
+	config.CooldownMS = 600_000
+	keepArmed(t, c, config)
+	place := func(user uint64, n uint32) core.Outcome {
+		return outcomes(t, c, placement(1, 1, 1, user, core.Request{Instance: user, Number: n}))[0]
+	}
+	if o := place(1, 1); o.Err != nil {
+		t.Fatal(o.Err)
+	}
+	must(t, stack.Redis[0].Kill())
+	refusedWith(t, place(1, 2), core.CodeCooldown) // memory knows of what Redis granted
+	if o := place(2, 1); o.Err != nil {
+		t.Fatal(o.Err)
+	}
+	refusedWith(t, place(2, 2), core.CodeCooldown)
+	if o := place(2, 1); o.Err != nil || !o.Repeated {
+		t.Errorf("%+v", o)
+	}
+	if n := c.Stats().FailOpen; n != 1 {
+		t.Errorf("%d placements were granted by memory", n)
+	}
+	until(t, "health says so", func() bool { place(3, 1); return c.LimiterHealth() == "down" })
+	must(t, stack.Redis[0].Restart(t.Context()))
+	until(t, "the limiter is back", func() bool { return c.LimiterHealth() == "ok" })
+	refusedWith(t, place(1, 3), core.CodeCooldown) // its file still has the key
+}
+
+// A replica takes over, and the master of before lives on.
+func TestAPromotedReplicaIsFollowed(t *testing.T) {
+	stack := ownServers(t, servers.RedisOptions{Replicas: 2})
+	var addrs []string
+	for _, s := range stack.Redis {
+		addrs = append(addrs, s.Addr())
+	}
+	c := open(t, Options{Addrs: addrs, CommandTimeout: 500 * time.Millisecond})
+	keepArmed(t, c, testConfig())
+	before := outcomes(t, c, crowd(0, 8)...)[7]
+	if before.Err != nil {
+		t.Fatal(before.Err)
+	}
+	direct := func(s *servers.Server, args ...string) {
+		t.Helper()
+		r, err := c.link.single(s.Addr())
+		must(t, err)
+		defer r.Close()
+		must(t, r.Do(t.Context(), r.B().Arbitrary(args...).Build()).Error())
+	}
+	promote := func(to, other *servers.Server) {
+		direct(to, "REPLICAOF", "NO", "ONE")
+		host, port, _ := strings.Cut(to.Addr(), ":")
+		direct(other, "REPLICAOF", host, port)
+	}
+	promote(stack.Redis[1], stack.Redis[2]) // the old master has no replica any more, and stops by itself
+	until(t, "placements are taken by the new master", func() bool {
+		return outcomes(t, c, crowd(0, 1)...)[0].Err == nil && master(c) == stack.Redis[1].Addr()
+	})
+	// And back: the first one was armed once, and must not take that for now.
+	host, port, _ := strings.Cut(stack.Redis[1].Addr(), ":")
+	direct(stack.Redis[0], "REPLICAOF", host, port)
+	until(t, "the first one has followed", func() bool {
+		r, err := c.link.single(stack.Redis[0].Addr())
+		if err != nil {
+			return false
+		}
+		defer r.Close()
+		info, err := r.Do(t.Context(), r.B().Info().Section("replication").Build()).ToString()
+		return err == nil && strings.Contains(info, "master_link_status:up")
+	})
+	promote(stack.Redis[0], stack.Redis[2])
+	direct(stack.Redis[1], "REPLICAOF", strings.Split(stack.Redis[0].Addr(), ":")[0], strings.Split(stack.Redis[0].Addr(), ":")[1])
+	until(t, "placements are taken by the first one again", func() bool {
+		return outcomes(t, c, crowd(0, 1)...)[0].Err == nil && master(c) == stack.Redis[0].Addr()
+	})
+	st, err := c.Outbox().Stand(t.Context(), 0)
+	if err != nil || core.SeqEpoch(st.Seq) < core.SeqEpoch(before.Seq)+2 {
+		t.Errorf("it stands at %+v, before the failovers it was at seq %d (%v)", st, before.Seq, err)
+	}
+}
+
+func master(c *Client) string {
+	c.link.mu.Lock()
+	defer c.link.mu.Unlock()
+	return c.link.master
+}
+
+// Three masters share the shards; one of them dies and its replica takes over.
+func TestAClusterGoesOnWithoutAMaster(t *testing.T) {
+	stack := ownServers(t, servers.RedisOptions{Cluster: true, Replicas: 1})
+	var addrs []string
+	for _, s := range stack.Redis {
+		addrs = append(addrs, s.Addr())
+	}
+	c := open(t, Options{Addrs: addrs[:3], CommandTimeout: 500 * time.Millisecond})
+	config := testConfig()
+	config.Width, config.Height = 2048, 2048 // sixteen shards, some on each
+	keepArmed(t, c, config)
+	placeAll := func() (refused int) {
+		for s := range core.ShardID(16) {
+			if outcomes(t, c, crowd(s, 4)...)[3].Err != nil {
+				refused++
+			}
+		}
+		return refused
+	}
+	if n := placeAll(); n != 0 {
+		t.Fatalf("%d shards refuse", n)
+	}
+	publish(t, c, config.Geometry().Shards()...)
+	snap, err := c.Canvas().Snapshot(t.Context())
+	must(t, err)
+	heads, err := c.Stream().Heads(t.Context())
+	if err != nil || snap.Heads != heads {
+		t.Errorf("the published canvas is at %v, the streams at %v (%v)", snap.Heads[:16], heads[:16], err)
+	}
+	must(t, stack.Redis[0].Kill())
+	until(t, "the kill is felt", func() bool { return placeAll() > 0 })
+	if n := placeAll(); n == 16 {
+		t.Error("the other masters refuse as well")
+	}
+	until(t, "all shards take placements again", func() bool { return placeAll() == 0 })
+}
