@@ -33,12 +33,13 @@ import (
 
 // A running is an edge that serves inside the test, on a free port.
 type running struct {
-	t    *testing.T
-	addr string
-	data string
-	stop context.CancelFunc
-	done chan error
-	log  *safeBuffer
+	t      *testing.T
+	addr   string // once opened is closed
+	data   string
+	stop   context.CancelFunc
+	opened chan struct{} // closed when it says that it does its work
+	done   chan error
+	log    *safeBuffer
 }
 
 type safeBuffer struct {
@@ -73,8 +74,17 @@ func parse(args ...string) (settings, error) {
 
 var addrLine = regexp.MustCompile(`http://(\S+)`)
 
-// serve starts an edge with a fast tick and no cooldown unless args say otherwise.
+// serve starts an edge with a fast tick and no cooldown unless args say otherwise,
+// and waits until it serves.
 func serve(t *testing.T, args ...string) *running {
+	t.Helper()
+	r := begin(t, args...)
+	r.serves()
+	return r
+}
+
+// begin starts an edge as serve does and waits for nothing.
+func begin(t *testing.T, args ...string) *running {
 	t.Helper()
 	joined := strings.Join(args, " ")
 	if !strings.Contains(joined, "--data") {
@@ -86,11 +96,14 @@ func serve(t *testing.T, args ...string) *running {
 	if !strings.Contains(joined, "--cooldown") {
 		args = append(args, "--cooldown", "0")
 	}
-	s, err := parse(append(args, "--listen", "127.0.0.1:0")...)
+	if !strings.Contains(joined, "--listen") {
+		args = append(args, "--listen", "127.0.0.1:0")
+	}
+	s, err := parse(args...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &running{t: t, data: s.Data, done: make(chan error, 1), log: &safeBuffer{}}
+	r := &running{t: t, data: s.Data, opened: make(chan struct{}), done: make(chan error, 1), log: &safeBuffer{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	r.stop = cancel
 	out, in := io.Pipe()
@@ -99,20 +112,42 @@ func serve(t *testing.T, args ...string) *running {
 		in.CloseWithError(errors.Join(err, io.EOF))
 		r.done <- err
 	}()
+	go r.listen(out)
+	t.Cleanup(func() { r.end() })
+	return r
+}
+
+// listen reads what the edge says to the person who started it.
+func (r *running) listen(out io.Reader) {
 	var said bytes.Buffer
 	buf := make([]byte, 4096)
-	for r.addr == "" {
+	for told := false; ; {
 		n, err := out.Read(buf)
 		said.Write(buf[:n])
-		if m := addrLine.FindStringSubmatch(said.String()); m != nil && strings.Contains(said.String(), "stop with") {
-			r.addr = m[1]
+		if !told && strings.Contains(said.String(), "stop with") {
+			told = true
+			if m := addrLine.FindStringSubmatch(said.String()); m != nil {
+				r.addr = m[1]
+			}
+			close(r.opened)
 		}
 		if err != nil {
-			t.Fatalf("the edge ended: %v\n%s", err, r.log)
+			return
 		}
 	}
-	go func() { _, _ = io.Copy(io.Discard, out) }()
-	t.Cleanup(func() { r.end() })
+}
+
+// serves waits until the edge has said that it does its work.
+func (r *running) serves() *running {
+	r.t.Helper()
+	select {
+	case <-r.opened:
+	case err := <-r.done:
+		r.done <- err
+		r.t.Fatalf("the edge ended: %v\n%s", err, r.log)
+	case <-time.After(60 * time.Second):
+		r.t.Fatalf("the edge does not serve:\n%s", r.log)
+	}
 	return r
 }
 
@@ -142,10 +177,23 @@ func (r *running) get(path string) (int, []byte) {
 	return res.StatusCode, body
 }
 
-// metric returns the sum of a metric over its labels.
+// admin returns the address of the admin API, "" without one.
+func (r *running) admin() string {
+	if m := regexpAdmin.FindStringSubmatch(r.log.String()); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// metric returns the sum of a metric over its labels, or one of them, named as
+// Prometheus does: name{label="value"}.
 func (r *running) metric(name string) (sum float64) {
 	r.t.Helper()
-	_, body := r.get("/metrics")
+	at := *r
+	if admin := r.admin(); admin != "" {
+		at.addr = admin
+	}
+	_, body := at.get("/metrics")
 	found := false
 	for line := range strings.Lines(string(body)) {
 		rest, ok := strings.CutPrefix(line, name)
@@ -492,7 +540,7 @@ func (p *peer) closes() int {
 	return int(p.closed.Code)
 }
 
-var regexpAdmin = regexp.MustCompile(`admin API" addr=(\S+)`)
+var regexpAdmin = regexp.MustCompile(`msg=(?:"admin API"|metrics) addr=(\S+)`)
 
 // A closing is how a connection ended; 1006 when there was no close frame.
 type closing struct {
