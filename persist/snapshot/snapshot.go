@@ -39,6 +39,7 @@ const role = "snapshot"
 // A Worker puts snapshots while it has the lease. Call Run.
 type Worker struct {
 	o     Options
+	putAt time.Time // of the last snapshot; of the goroutine that runs
 	stats struct{ put, stale, gaps atomic.Int64 }
 }
 
@@ -106,10 +107,17 @@ var (
 	errGap   = errors.New("a record is missing")
 )
 
+// A state is a fold that one goroutine feeds and another one keeps.
+type state struct {
+	mu   sync.Mutex // protects following
+	fold *core.Fold // nil when it is of no use any more
+	kept core.Heads
+}
+
 // round folds the log from the newest snapshot on, and puts one every now and
 // then, until the lease is lost or the log ends.
-func (w *Worker) round(ctx context.Context) error {
-	base, err := w.o.Snapshots.Latest(ctx)
+func (w *Worker) round(alive context.Context) error {
+	base, err := w.o.Snapshots.Latest(alive)
 	if err != nil && core.CodeOf(err) != core.CodeNotFound {
 		return err
 	}
@@ -117,61 +125,69 @@ func (w *Worker) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var mu sync.Mutex // protects fold
-	ctx, end := context.WithCancelCause(ctx)
+	st := &state{fold: fold, kept: fold.Heads}
+	ctx, end := context.WithCancelCause(alive)
 	var parts sync.WaitGroup
 	defer parts.Wait()
 	defer end(nil)
 	from := fold.Heads
-	parts.Go(func() {
-		end(w.o.Log.Tail(ctx, from, func(r *core.Record) error {
-			mu.Lock()
-			defer mu.Unlock()
-			return w.next(fold, r)
-		}))
-	})
+	parts.Go(func() { end(w.o.Log.Tail(ctx, from, func(r *core.Record) error { return w.next(st, r) })) })
 	lease, every := time.NewTicker(w.o.LeaseTTL/3), time.NewTicker(w.o.Every)
 	defer lease.Stop()
 	defer every.Stop()
-	kept := from
 	for {
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			// A log that ends again and again must not mean that nothing is ever kept.
+			if alive.Err() == nil && time.Since(w.putAt) >= w.o.Every {
+				err = w.put(alive, st)
+			}
+			return errors.Join(context.Cause(ctx), err)
 		case <-lease.C:
 			if held, err := w.hold(ctx); err == nil && !held {
 				return errLease
 			}
 		case <-every.C:
-			mu.Lock()
-			var s *core.Snapshot
-			if fold.Heads != kept {
-				s = fold.Snapshot(w.o.NowMS())
-			}
-			mu.Unlock()
-			if s == nil {
-				continue
-			}
-			if err := w.o.Snapshots.Put(ctx, s); err != nil {
+			if err := w.put(ctx, st); err != nil {
 				return err
 			}
-			kept = s.Heads
-			w.stats.put.Add(1)
 		}
 	}
 }
 
+// put keeps what st has come to, if that is something new.
+func (w *Worker) put(ctx context.Context, st *state) error {
+	st.mu.Lock()
+	var s *core.Snapshot
+	if st.fold != nil && st.fold.Heads != st.kept {
+		s = st.fold.Snapshot(w.o.NowMS())
+	}
+	st.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	if err := w.o.Snapshots.Put(ctx, s); err != nil {
+		return err
+	}
+	st.kept, w.putAt = s.Heads, time.Now()
+	w.stats.put.Add(1)
+	return nil
+}
+
 // next takes one record. A hole is never stepped over: the log is asked again.
-func (w *Worker) next(fold *core.Fold, r *core.Record) error {
-	verdict, err := fold.Next(r)
+func (w *Worker) next(st *state, r *core.Record) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	verdict, err := st.fold.Next(r)
 	switch {
 	case err != nil:
+		st.fold = nil
 		return err
 	case verdict == core.Stale:
 		w.stats.stale.Add(1)
 	case verdict == core.Gap || verdict == core.Phantom:
 		w.stats.gaps.Add(1)
-		return errors.Join(errGap, fold.GapError(r))
+		return errors.Join(errGap, st.fold.GapError(r))
 	}
 	return nil
 }

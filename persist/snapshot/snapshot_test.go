@@ -1,0 +1,298 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pixelwall/core"
+	"pixelwall/core/coretest"
+)
+
+// A bench is a topic that a worker follows, and where it puts snapshots.
+type bench struct {
+	topic   *coretest.MemoryTopic
+	archive *coretest.MemoryArchive
+	outbox  *coretest.MemoryOutbox // for its leases
+	config  core.Config
+	heads   core.Heads
+}
+
+func nowMS() int64 { return time.Now().UnixMilli() }
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	p, _ := core.NamedPalette("place2017")
+	b := &bench{topic: coretest.NewMemoryTopic(2), archive: coretest.NewMemoryArchive(nowMS, 1000), outbox: coretest.NewMemoryOutbox(nowMS)}
+	b.config = core.Config{Version: 1, Width: 600, Height: 512, Bits: 4, Palette: p, BurstMax: 1}
+	for _, s := range b.config.Geometry().Shards() {
+		b.append(t, &core.Record{Kind: core.KindClaim, Shard: s}, &core.Record{Kind: core.KindStart, Shard: s, Config: &b.config})
+		b.append(t, &core.Record{Kind: core.KindMarker, Shard: s, First: core.EpochSeq(1) + 1})
+	}
+	return b
+}
+
+func (b *bench) append(t *testing.T, rs ...*core.Record) {
+	t.Helper()
+	for _, r := range rs {
+		r.Canvas, r.Epoch, r.Relay, r.TimeMS = 7, 1, 9, nowMS()
+		if r.Kind != core.KindClaim {
+			b.heads[r.Shard] = r.Last()
+		}
+	}
+	if err := b.topic.As(nil).Append(t.Context(), rs); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (b *bench) event(s core.ShardID, color uint8) *core.Record {
+	seq := b.heads[s] + 1
+	return &core.Record{Kind: core.KindPlacements, Shard: s, First: seq, Events: []core.Event{{Offset: uint32(seq) % 80, Color: color}}}
+}
+
+func (b *bench) worker(owner uint64, log core.Log) *Worker {
+	return New(Options{Owner: owner, Log: log, Snapshots: b.archive.As(nil), Leases: b.outbox.As(nil), NowMS: nowMS})
+}
+
+func run(t *testing.T, w *Worker) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.Run(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// latest returns the newest snapshot, which must be the fold of the topic up to its heads.
+func (b *bench) latest(t *testing.T) *core.Snapshot {
+	t.Helper()
+	snap, err := b.archive.As(nil).Latest(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	fold := &core.Fold{}
+	for _, s := range b.config.Geometry().Shards() {
+		for _, r := range b.topic.Records(s) {
+			if r.Kind != core.KindClaim && r.Last() > snap.Heads[s] {
+				break
+			}
+			if _, err := fold.Next(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	want := fold.Snapshot(0)
+	if snap.Heads != want.Heads || snap.Holders != want.Holders {
+		t.Fatalf("the snapshot is at %v by %v, the log leads to %v by %v", snap.Heads[:2], snap.Holders[:2], want.Heads[:2], want.Holders[:2])
+	}
+	for s := range want.Shards {
+		if string(snap.Shards[s]) != string(want.Shards[s]) {
+			t.Errorf("shard %d differs", s)
+		}
+	}
+	return snap
+}
+
+func TestASnapshotIsPutWhenSomethingChanged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		w := b.worker(1, b.topic.As(nil))
+		stop := run(t, w)
+		defer stop()
+		for i := range 4 {
+			b.append(t, b.event(0, uint8(i)), b.event(0, 3))
+			b.append(t, b.event(1, 5))
+			time.Sleep(61 * time.Second)
+			if snap := b.latest(t); snap.Heads != b.heads {
+				t.Fatalf("round %d: the snapshot is at %v, want %v", i, snap.Heads[:2], b.heads[:2])
+			}
+		}
+		before := w.Stats()
+		time.Sleep(time.Hour)
+		if after := w.Stats(); after != before || after.Put != 4 {
+			t.Errorf("%+v after an hour in which nothing happened, before it %+v", after, before)
+		}
+	})
+}
+
+// A hole is never stepped over: the last snapshot is of before it, until the log
+// has what was missing.
+func TestAHoleIsNeverSteppedOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		var hidden atomic.Uint64
+		w := b.worker(1, holed{b.topic.As(nil), &hidden})
+		stop := run(t, w)
+		defer stop()
+		b.append(t, b.event(0, 1))
+		b.append(t, b.event(1, 1))
+		time.Sleep(2 * time.Minute)
+		whole := b.latest(t)
+		lost := b.event(0, 9)
+		hidden.Store(lost.First)
+		b.append(t, lost)
+		for range 5 {
+			b.append(t, b.event(0, 2))
+			b.append(t, b.event(1, 2))
+			time.Sleep(2 * time.Minute)
+			if snap := b.latest(t); snap.Heads[0] != whole.Heads[0] {
+				t.Fatalf("shard 0 went on to %d over a hole after %d", snap.Heads[0], whole.Heads[0])
+			}
+		}
+		if w.Stats().Gaps == 0 {
+			t.Error("nobody was told of the hole")
+		}
+		hidden.Store(0)
+		time.Sleep(2 * time.Minute)
+		if snap := b.latest(t); snap.Heads != b.heads {
+			t.Errorf("with the record back the snapshot is at %v, want %v", snap.Heads[:2], b.heads[:2])
+		}
+	})
+}
+
+// A holed log does not give the record that begins at hidden in shard 0.
+type holed struct {
+	core.Log
+	hidden *atomic.Uint64
+}
+
+func (h holed) Tail(ctx context.Context, from core.Heads, fn func(*core.Record) error) error {
+	return h.Log.Tail(ctx, from, func(r *core.Record) error {
+		if hidden := h.hidden.Load(); hidden != 0 && r.Shard == 0 && r.First == hidden {
+			return nil
+		}
+		return fn(r)
+	})
+}
+
+// A record that a deposed relay appends late is in no snapshot.
+func TestADeposedRelayIsInNoSnapshot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		w := b.worker(1, b.topic.As(nil))
+		stop := run(t, w)
+		defer stop()
+		zombie := b.event(0, 9)
+		zombie.Canvas, zombie.Epoch, zombie.Relay = 7, 1, 666
+		if err := b.topic.As(nil).Append(t.Context(), []*core.Record{zombie}); err != nil {
+			t.Fatal(err)
+		}
+		b.append(t, b.event(0, 2))
+		time.Sleep(2 * time.Minute)
+		if snap := b.latest(t); snap.Heads != b.heads || w.Stats().Stale != 1 {
+			t.Errorf("at %v, %+v", snap.Heads[:2], w.Stats())
+		}
+	})
+}
+
+func TestOneOfTwoWorkersPutsAndTheOtherTakesOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		first, second := b.worker(1, b.topic.As(nil)), b.worker(2, b.topic.As(nil))
+		stopFirst := run(t, first)
+		synctest.Wait()
+		stopSecond := run(t, second)
+		defer stopSecond()
+		for range 3 {
+			b.append(t, b.event(0, 1))
+			time.Sleep(time.Minute)
+		}
+		if first.Stats().Put < 2 || second.Stats().Put != 0 {
+			t.Errorf("the first put %d, the second %d", first.Stats().Put, second.Stats().Put)
+		}
+		stopFirst()
+		b.append(t, b.event(0, 4))
+		time.Sleep(2 * time.Minute)
+		if snap := b.latest(t); snap.Heads != b.heads || second.Stats().Put == 0 {
+			t.Errorf("the second put %d, the snapshot is at %v", second.Stats().Put, snap.Heads[:2])
+		}
+	})
+}
+
+// A log and a store of snapshots that fail now and then cost time and nothing else.
+func TestFaultsAreWaitedOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		var n atomic.Int64
+		flaky := func(_ context.Context, _ coretest.Call, effect func() error) error {
+			if n.Add(1)%3 == 0 {
+				return errors.New("no answer")
+			}
+			return effect()
+		}
+		w := New(Options{Owner: 1, Log: b.topic.As(flaky), Snapshots: b.archive.As(flaky), NowMS: nowMS, Every: 5 * time.Second})
+		stop := run(t, w)
+		defer stop()
+		for range 100 {
+			b.append(t, b.event(0, 1))
+			time.Sleep(time.Second)
+		}
+		time.Sleep(2 * time.Minute)
+		if snap := b.latest(t); snap.Heads != b.heads {
+			t.Errorf("at %v, want %v", snap.Heads[:2], b.heads[:2])
+		}
+	})
+}
+
+func TestEveryShardIsPublishedEachTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		var failing atomic.Bool
+		port := b.outbox.As(func(_ context.Context, c coretest.Call, effect func() error) error {
+			if failing.Load() && c.Method == "Publish" && c.Shard == 0 {
+				return errors.New("no answer")
+			}
+			return effect()
+		})
+		board := core.NewBoard(b.config.Geometry(), 0)
+		for s := range core.ShardID(2) {
+			base := core.Base{Canvas: 7, Config: &b.config, Pixels: board.Pixels(s), TimeMS: nowMS()}
+			for _, err := range []error{
+				port.Fence(t.Context(), s, 1), port.Rebuild(t.Context(), s, 1, base),
+				port.Arm(t.Context(), s, core.Holder{Epoch: 1, Relay: 9}, core.EpochSeq(1), 0),
+			} {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			Publish(ctx, port, func() []core.ShardID { return []core.ShardID{0, 1} }, time.Second, New(Options{}).o.Logger)
+		}()
+		time.Sleep(1500 * time.Millisecond)
+		for s := range core.ShardID(2) {
+			if b.outbox.Copies(s) != 1 {
+				t.Errorf("shard %d was published %d times", s, b.outbox.Copies(s))
+			}
+		}
+		failing.Store(true)
+		wide := b.config
+		wide.Version, wide.BurstMax = 2, 2
+		for s := range core.ShardID(2) {
+			if err := port.Configure(t.Context(), s, &wide); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(2 * time.Second)
+		if b.outbox.Copies(0) != 1 || b.outbox.Copies(1) != 2 {
+			t.Errorf("%d and %d copies: a shard that fails holds up the other, or nothing failed", b.outbox.Copies(0), b.outbox.Copies(1))
+		}
+		failing.Store(false)
+		time.Sleep(2 * time.Second)
+		if b.outbox.Copies(0) != 2 {
+			t.Errorf("%d copies after the fault", b.outbox.Copies(0))
+		}
+		cancel()
+		<-done
+	})
+}
