@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	testPatience = 30 * time.Second
+	testPatience = 2 * time.Minute
 	testCanvas   = 0x5eed // coretest.Memory's
 	startMS      = 1_491_237_000_000
 )
@@ -60,6 +60,11 @@ func openStore(t *testing.T, o Options) *Store {
 func ready(t *testing.T, o Options) *Store {
 	t.Helper()
 	s := openStore(t, o)
+	defer func() {
+		if t.Failed() {
+			t.Logf("the store is %s: %v", s.Health(), s.why.Load())
+		}
+	}()
 	eventually(t, "the store connects", func() bool { return s.Health() == "ok" })
 	return s
 }
