@@ -6,7 +6,7 @@ GO       ?= go
 CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pixelwall
 export PATH := $(CACHE)/venv/bin:$(PATH)
 
-.PHONY: all build deps web lint test test-cql race fuzz bench
+.PHONY: all build deps web lint test test-cql race fuzz bench soak
 all: lint test race
 
 build:
@@ -43,3 +43,9 @@ fuzz:
 # Figures with a time in them, each with a bound and an exit code.
 bench:
 	@tools/deps/bench
+
+# Three edges over three brokers and three CQL nodes, a recorded r/place, and
+# everything killed once: make soak TRACE=place.pxt.gz
+soak: deps
+	@test -n "$(TRACE)" || { echo "make soak TRACE=place.pxt.gz"; exit 1; }
+	PIXELWALL_SOAK_TRACE=$(abspath $(TRACE)) $(GO) test -count=1 -timeout 90m -run '^TestSoak$$' -v ./tools/chaos
