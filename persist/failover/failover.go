@@ -186,17 +186,24 @@ func (t *tail) give(r *core.Record, main bool) error {
 	if t.ended != nil {
 		return t.ended
 	}
-	seen := *r // fn may cut r to what is new to it
-	t.all.Next(&seen)
+	pass(&t.all, *r)
 	if main {
-		seen = *r
-		t.main.Next(&seen)
+		pass(&t.main, *r)
 	}
 	if err := t.fn(r); err != nil {
 		t.ended = err
 		return err
 	}
 	return nil
+}
+
+// pass moves f past r, which is a copy because fn may cut its own to what is new
+// to it. What f held beyond a marker is in nobody's log: that is for fn to mend,
+// and both logs go on behind the marker.
+func pass(f *core.Follower, r core.Record) {
+	if f.Next(&r) == core.Phantom {
+		f.GoTo(r.Shard, core.Position{Holder: r.Holder(), Seq: r.First})
+	}
 }
 
 func (t *tail) fnError() error {

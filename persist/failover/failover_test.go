@@ -287,6 +287,45 @@ func TestATakeOverDuringTheFallback(t *testing.T) {
 	})
 }
 
+// While the stream is followed it loses its end. The reader is told by the marker,
+// and the main log is gone back to although it never had what was lost.
+func TestTheStreamLosesWhatAReaderHas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		l := b.log(nil)
+		r, stop := follow(t, l)
+		b.place(t, 0, 3)
+		b.carry(t)
+		time.Sleep(time.Second)
+		last := b.heads[0]
+		b.topicDown.Store(true)
+		b.place(t, 0, 2)
+		time.Sleep(time.Second)
+		b.left = nil // it is in the stream of a server that forgot it
+		b.epoch = 2
+		b.give(t, &core.Record{Kind: core.KindClaim, Shard: 0})
+		b.give(t, &core.Record{Kind: core.KindMarker, Shard: 0, First: core.EpochSeq(2) + 1, LastOld: last})
+		b.place(t, 0, 2)
+		time.Sleep(time.Second)
+		b.carry(t)
+		b.topicDown.Store(false)
+		time.Sleep(2 * time.Second)
+		if l.OnFallback() {
+			t.Error("the fallback is still followed")
+		}
+		_ = stop()
+		told := 0
+		for _, bad := range r.bad {
+			if bad == fmt.Sprintf("shard 0 seq %d after %d: verdict %v", core.EpochSeq(2)+1, last+2, core.Phantom) {
+				told++
+			}
+		}
+		if told == 0 {
+			t.Errorf("the reader was not told: %v", r.bad)
+		}
+	})
+}
+
 func TestBothLogsMayBeDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
