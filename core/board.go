@@ -122,7 +122,7 @@ func (b *Board) AppendPacked(dst []byte, s ShardID) []byte {
 // LoadPacked sets shard s from what AppendPacked gave for the same geometry.
 // src is only read. A wrong length or padding is CodeMalformed and changes nothing.
 func (b *Board) LoadPacked(s ShardID, src []byte) error {
-	if err := b.packed(s, src); err != nil {
+	if err := b.geo.packed(s, src); err != nil {
 		return err
 	}
 	w, h := b.geo.Area(s)
@@ -140,16 +140,16 @@ func (b *Board) LoadPacked(s ShardID, src []byte) error {
 	return nil
 }
 
-// packed reports why src is not shard s as AppendPacked gives it.
-func (b *Board) packed(s ShardID, src []byte) error {
-	if !b.geo.Has(s) {
-		return NewError(CodeUnknownShard, fmt.Sprintf("shard %d: the canvas of %dx%d has none", s, b.geo.Width, b.geo.Height))
+// packed reports why src is not shard s as Board.AppendPacked gives it.
+func (g Geometry) packed(s ShardID, src []byte) error {
+	if !g.Has(s) {
+		return NewError(CodeUnknownShard, fmt.Sprintf("shard %d: the canvas of %dx%d has none", s, g.Width, g.Height))
 	}
-	if want := b.geo.PackedBytes(s); len(src) != want {
+	if want := g.PackedBytes(s); len(src) != want {
 		return NewError(CodeMalformed, fmt.Sprintf("shard %d: %d bytes, want %d", s, len(src), want))
 	}
-	w, h := b.geo.Area(s)
-	if b.geo.Bits == 4 && w*h%2 == 1 && src[len(src)-1]&0x0f != 0 {
+	w, h := g.Area(s)
+	if g.Bits == 4 && w*h%2 == 1 && src[len(src)-1]&0x0f != 0 {
 		return NewError(CodeMalformed, fmt.Sprintf("shard %d: the last nibble belongs to no pixel and is not zero", s))
 	}
 	return nil
@@ -186,12 +186,28 @@ func (b *Board) Fits(r *Record) error {
 			}
 		}
 	case r.Kind == KindStart && r.Pixels != nil:
-		return b.packed(r.Shard, r.Pixels)
+		g := b.startOf(r)
+		if err := g.Validate(); err != nil {
+			return err
+		}
+		if g.Bits != b.geo.Bits || g.Width > b.geo.Width || g.Height > b.geo.Height {
+			return NewError(CodeMalformed, fmt.Sprintf("shard %d begins on a canvas of %dx%d, this one has %dx%d", r.Shard, g.Width, g.Height, b.geo.Width, b.geo.Height))
+		}
+		return g.packed(r.Shard, r.Pixels)
 	case r.Kind == KindConfig:
 		g := Geometry{Width: r.Config.Width, Height: r.Config.Height, Bits: b.geo.Bits}
 		return g.Validate()
 	}
 	return nil
+}
+
+// startOf returns the geometry that r begins with. The canvas may have grown since,
+// as another shard told.
+func (b *Board) startOf(r *Record) Geometry {
+	if r.Config == nil {
+		return b.geo
+	}
+	return r.Config.Geometry()
 }
 
 // Apply is the only way by which a record changes a board. It applies r whole
@@ -206,6 +222,12 @@ func (b *Board) Apply(r *Record) error {
 			b.Set(r.Shard, r.Events[i].Offset, r.Events[i].Color)
 		}
 	case r.Kind == KindStart && r.Pixels != nil:
+		if g := b.startOf(r); g != b.geo {
+			small := NewBoard(g, b.blank)
+			err := small.LoadPacked(r.Shard, r.Pixels)
+			copy(b.shards[r.Shard], small.shards[r.Shard])
+			return err
+		}
 		return b.LoadPacked(r.Shard, r.Pixels)
 	case r.Kind == KindConfig:
 		return b.Grow(max(r.Config.Width, b.geo.Width), max(r.Config.Height, b.geo.Height))

@@ -15,7 +15,11 @@ type Fold struct {
 	Times  [ShardsMax]int64
 	Begun  uint64 // set of shards that have a start
 
-	waiting []*Record // of shards that the canvas has not grown to yet, in order
+	// OnApply is called with each record that was applied, if it is not nil.
+	OnApply func(*Record)
+
+	waiting []*Record // for the canvas to grow, in order
+	waits   uint64    // set of their shards
 }
 
 // NewFold returns a fold that goes on from base, or one that has seen nothing
@@ -46,19 +50,24 @@ func NewFold(base *Snapshot) (*Fold, error) {
 // Next judges r by the consumer rule and applies what it lets through. An error
 // is as of Fits; after one the fold is of no use.
 //
-// Shards are read side by side, so a shard by which the canvas grew may come
-// before the configuration that says so in another one. It waits in the fold for
-// that, as a Duplicate, and neither Heads nor a Snapshot knows of it yet.
+// Shards are read side by side, so what lies on pixels by which the canvas grew
+// may come before the configuration that says so in another shard. It waits in the
+// fold for that, as a Duplicate, and neither Heads nor a Snapshot knows of it yet.
 //
 // What the rule drops may name another canvas: two relays that find no canvas
 // claim each for the one that it would make, and one of them makes it.
 func (f *Fold) Next(r *Record) (Verdict, error) {
-	if f.Board != nil && r.Config == nil && !f.Board.Geometry().Has(r.Shard) {
-		if err := f.Fits(r); err != nil {
-			return Gap, err
+	if f.mustWait(r) {
+		if r.Config == nil || r.Config.Version <= f.Config.Version {
+			if err := f.Fits(r); err != nil {
+				return Gap, err
+			}
+			f.waiting, f.waits = append(f.waiting, r.Clone()), f.waits|1<<r.Shard
+			return Duplicate, nil
 		}
-		f.waiting = append(f.waiting, r.Clone())
-		return Duplicate, nil
+		if verdict, err := f.grow(r); err != nil || verdict != Apply {
+			return verdict, err
+		}
 	}
 	verdict := f.Follower.Next(r)
 	if verdict != Apply {
@@ -77,10 +86,47 @@ func (f *Fold) Next(r *Record) (Verdict, error) {
 	return f.resume()
 }
 
+// mustWait reports whether r, or what came before it in its shard, lies where the
+// canvas does not reach to yet.
+func (f *Fold) mustWait(r *Record) bool {
+	switch {
+	case f.Board == nil:
+		return false
+	case f.waits>>r.Shard&1 == 1:
+		return true
+	case r.Config == nil && !f.Board.Geometry().Has(r.Shard):
+		return true
+	}
+	return r.Kind == KindPlacements && f.outside(r)
+}
+
+func (f *Fold) outside(r *Record) bool {
+	w, h := f.Board.Geometry().Area(r.Shard)
+	for i := range r.Events {
+		if off := r.Events[i].Offset; off < ShardPixels && (off%ShardSide >= uint32(w) || off/ShardSide >= uint32(h)) {
+			return true
+		}
+	}
+	return false
+}
+
+// grow takes the configuration of r before r's turn, since what comes before it
+// in its shard waits for it.
+func (f *Fold) grow(r *Record) (Verdict, error) {
+	if err := f.Fits(r); err != nil {
+		return Gap, err
+	}
+	f.setConfig(r.Config)
+	if err := f.Board.Grow(r.Config.Width, r.Config.Height); err != nil {
+		return Gap, err
+	}
+	return f.resume()
+}
+
 // resume takes what waited for the canvas to grow.
 func (f *Fold) resume() (Verdict, error) {
 	waiting := f.waiting
-	f.waiting = nil
+	f.waiting, f.waits = nil, 0
 	for _, r := range waiting {
 		if verdict, err := f.Next(r); err != nil || verdict == Gap || verdict == Phantom {
 			return verdict, err
@@ -91,8 +137,8 @@ func (f *Fold) resume() (Verdict, error) {
 
 // Fits reports why f could not apply r, should the rule let it through:
 // CodeMismatch when it is of another canvas, and an error as of Board.Fits when
-// it does not fit the board. A shard that the canvas does not have fits, as long as
-// there is room to wait; beyond that it is CodeUnavailable: read the others first.
+// it does not fit the board. What lies where the canvas does not reach to fits, as
+// long as there is room to wait; beyond that it is CodeUnavailable: read the others first.
 func (f *Fold) Fits(r *Record) error {
 	switch {
 	case f.Canvas != 0 && r.Canvas != f.Canvas:
@@ -112,7 +158,7 @@ func (f *Fold) Fits(r *Record) error {
 		return nil
 	case f.Board == nil:
 		return NewError(CodeMalformed, "the log does not begin with a start canvas")
-	case !f.Board.Geometry().Has(r.Shard):
+	case f.mustWait(r):
 		if len(f.waiting) == waitingMax {
 			return NewError(CodeUnavailable, fmt.Sprintf("too many records wait for the canvas to grow to shard %d", r.Shard))
 		}
@@ -138,7 +184,13 @@ func (f *Fold) apply(r *Record) error {
 	if r.Kind == KindStart {
 		f.Begun |= 1 << r.Shard
 	}
-	return f.Board.Apply(r)
+	if err := f.Board.Apply(r); err != nil {
+		return err
+	}
+	if f.OnApply != nil {
+		f.OnApply(r)
+	}
+	return nil
 }
 
 func (f *Fold) setConfig(c *Config) {

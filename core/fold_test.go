@@ -72,6 +72,42 @@ func TestWhatWaitsInTheFoldIsBounded(t *testing.T) {
 	}
 }
 
+// One shard's log may hold pixels of a larger canvas before its own configuration
+// record, or without one, when another shard's log said so first.
+func TestPixelsWaitForTheCanvasToGrowToThem(t *testing.T) {
+	f := newFold(t, foldBase())
+	var applied []uint64
+	f.OnApply = func(r *Record) { applied = append(applied, r.First) }
+	at := func(n uint64) uint64 { return EpochSeq(1) + n }
+	feed(t, f, Duplicate, Record{Kind: KindPlacements, Shard: 1, Epoch: 1, Relay: 8, First: at(4), Events: one(300, 3)})
+	feed(t, f, Duplicate, Record{Kind: KindPlacements, Shard: 1, Epoch: 1, Relay: 8, First: at(5), Events: one(301, 4)})
+	if f.Heads[1] != at(3) {
+		t.Fatalf("the shard is at %d", f.Heads[1])
+	}
+	wide := f.Config
+	wide.Version, wide.Width = 2, 1024
+	feed(t, f, Apply, Record{Kind: KindConfig, Shard: 1, Epoch: 1, Relay: 8, First: at(6), Config: &wide})
+	feed(t, f, Apply, Record{Kind: KindPlacements, Shard: 1, Epoch: 1, Relay: 8, First: at(7), Events: one(302, 5)})
+	if f.Board.At(1, 300) != 3 || f.Board.At(1, 301) != 4 || f.Heads[1] != at(7) || len(applied) != 4 || applied[0] != at(4) {
+		t.Errorf("the shard is at %d, applied were %d", f.Heads[1], applied)
+	}
+}
+
+// A shard's start is read after another shard's log has said that the canvas grew.
+func TestAStartIsOfTheCanvasThatItBeganOn(t *testing.T) {
+	old := foldBase().Config
+	b := NewBoard(old.Geometry(), 0)
+	b.Set(1, 5, 9)
+	f := newFold(t, nil)
+	grown := old
+	grown.Version, grown.Width, grown.Height = 2, 1000, 600
+	feed(t, f, Apply, Record{Kind: KindStart, Config: &grown})
+	feed(t, f, Apply, Record{Kind: KindStart, Shard: 1, Config: &old, Pixels: b.AppendPacked(nil, 1)})
+	if f.Config.Version != 2 || f.Board.At(1, 5) != 9 || f.Board.At(1, 6) != 0 {
+		t.Errorf("version %d, colour %d", f.Config.Version, f.Board.At(1, 5))
+	}
+}
+
 func TestASecondStartChangesNothing(t *testing.T) {
 	f := newFold(t, foldBase())
 	feed(t, f, Duplicate, Record{Kind: KindStart, Shard: 0, Config: &f.Config, Pixels: bytes.Repeat([]byte{0x33}, ShardPixels/2)})
@@ -91,7 +127,7 @@ func TestFitsRefusesWhatTheBoardCannotTake(t *testing.T) {
 		r    Record
 		want Code
 	}{
-		{"an offset beside the canvas", Record{Kind: KindPlacements, Canvas: 7, Shard: 1, Events: one(100, 1)}, CodeMalformed},
+		{"an offset beside the shard", Record{Kind: KindPlacements, Canvas: 7, Shard: 1, Events: one(ShardPixels, 1)}, CodeMalformed},
 		{"a colour that does not fit", Record{Kind: KindPlacements, Canvas: 7, Events: one(1, 16)}, CodeMalformed},
 		{"another canvas", Record{Kind: KindMarker, Canvas: 8}, CodeMismatch},
 		{"a smaller canvas", Record{Kind: KindConfig, Canvas: 7, Config: &small}, CodeInvalid},

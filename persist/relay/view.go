@@ -55,6 +55,7 @@ func (v *view) heads() core.Heads {
 func (v *view) next(r *core.Record, nowMS int64) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.fold.OnApply = func(r *core.Record) { v.recent[r.Shard].add(r, nowMS) } // also of what had to wait
 	verdict, err := v.fold.Next(r)
 	switch {
 	case err != nil:
@@ -64,8 +65,6 @@ func (v *view) next(r *core.Record, nowMS int64) error {
 		return errGap
 	case verdict == core.Stale:
 		v.stale.Add(1)
-	case verdict == core.Apply:
-		v.recent[r.Shard].add(r, nowMS)
 	}
 	v.wake()
 	return nil
