@@ -50,15 +50,27 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// Follows reports whether c may replace old: the next version, no smaller
-// canvas, the same pixel width and blank colour, and a palette that only grew.
+// Follows reports whether c may be the next configuration after old.
 func (c *Config) Follows(old *Config) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	switch {
-	case c.Version != old.Version+1:
+	if c.Version != old.Version+1 {
 		return NewError(CodeMismatch, fmt.Sprintf("configuration version %d does not follow %d", c.Version, old.Version))
+	}
+	return c.Replaces(old)
+}
+
+// Replaces reports whether c may come after old, with others between them: a
+// later version, no smaller canvas, the same pixel width and blank colour, and a
+// palette that only grew.
+func (c *Config) Replaces(old *Config) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	switch {
+	case c.Version <= old.Version:
+		return NewError(CodeMismatch, fmt.Sprintf("configuration version %d is not later than %d", c.Version, old.Version))
 	case c.Width < old.Width || c.Height < old.Height:
 		return NewError(CodeInvalid, "a canvas cannot shrink")
 	case c.Bits != old.Bits || c.Blank != old.Blank:

@@ -56,9 +56,9 @@ type Outbox interface {
 	// epoch and relay changes nothing.
 	Arm(ctx context.Context, s ShardID, h Holder, minSeq, lastOld uint64) error
 
-	// Configure stores c as a KindConfig record, when it follows the present
-	// configuration; a version that is not newer changes nothing. CodeUnavailable
-	// when nothing is armed.
+	// Configure stores c as a KindConfig record, when it may replace the present
+	// configuration: a shard that missed a version goes on with the next. One that is
+	// not newer changes nothing. CodeUnavailable when nothing is armed.
 	Configure(ctx context.Context, s ShardID, c *Config) error
 
 	// Read calls fn with at most limit entries whose last seq is above after, in order.

@@ -197,6 +197,9 @@ func (m *MemoryOutbox) stepped(s core.ShardID, back func()) {
 
 // Rebuild implements core.Outbox.
 func (o *OutboxPort) Rebuild(ctx context.Context, s core.ShardID, epoch uint32, b core.Base) error {
+	if b.Canvas == 0 || b.Config == nil || len(b.Pixels) != core.ShardPixels*int(b.Config.Bits)/8 {
+		return core.NewError(core.CodeInvalid, fmt.Sprintf("a base of %d bytes for shard %d", len(b.Pixels), s))
+	}
 	config, pixels := cloneConfig(b.Config), append([]byte(nil), b.Pixels...)
 	return o.call(ctx, "Rebuild", s, true, func(m *MemoryOutbox) error {
 		if err := m.fencedBy(s, epoch); err != nil {
@@ -288,7 +291,7 @@ func (o *OutboxPort) Configure(ctx context.Context, s core.ShardID, c *core.Conf
 		if c.Version <= sh.config.Version {
 			return nil
 		}
-		if err := c.Follows(sh.config); err != nil {
+		if err := c.Replaces(sh.config); err != nil {
 			return err
 		}
 		if !m.isArmed(s) {

@@ -427,7 +427,6 @@ local function configure(keys, args)
   if not is_armed(a, m[1], m[2]) then return unfenced(meta, m[1], m[2]) end
   local version = tonumber(args[1])
   if version <= tonumber(a.ver) then return redis.status_reply('OK') end
-  if version ~= tonumber(a.ver) + 1 then return redis.error_reply('CONFIG ' .. a.ver) end
   local seq, time = tonumber(m[2]) + 1, now(m[3])
   armed[meta] = nil
   call('XADD', keys[2], digits(seq) .. '-0', 'r', header(a, 3, seq, time, 0) .. args[2])

@@ -157,7 +157,7 @@ func (o *Outbox) Configure(ctx context.Context, s core.ShardID, c *core.Config) 
 	if c.Version <= present.Version {
 		return nil
 	}
-	if err := c.Follows(present); err != nil {
+	if err := c.Replaces(present); err != nil {
 		return err
 	}
 	return o.call(ctx, s, fnConfigure, func(k *shardKeys) []string { return []string{k.meta, k.out} },

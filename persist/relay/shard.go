@@ -77,14 +77,8 @@ func (sh *shard) step(ctx context.Context) (time.Duration, error) {
 		if !sh.armed {
 			return o.StandEvery / 4, sh.takeOver(ctx, &stand)
 		}
-		if behind := sh.behind(&stand); behind > 1 {
-			// One change was overtaken by the next. Taking over brings the last one.
-			sh.armed = false
-			return o.StandEvery / 4, sh.takeOver(ctx, &stand)
-		} else if behind == 1 {
-			if err := sh.configure(ctx); err != nil {
-				return o.StandEvery, err
-			}
+		if err := sh.configure(ctx, &stand); err != nil {
+			return o.StandEvery, err
 		}
 	}
 	n, err := sh.carry(ctx)
@@ -217,28 +211,16 @@ func (sh *shard) trim(ctx context.Context) {
 	}
 }
 
-// behind returns how many changes of the configuration others have that this
-// shard lacks.
-func (sh *shard) behind(stand *core.Stand) uint32 {
-	v := sh.relay.view
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.fold == nil || v.fold.Config.Version <= stand.Version {
-		return 0
-	}
-	return v.fold.Config.Version - stand.Version
-}
-
 // configure brings a shard up to the configuration that others have: a change
 // that was cut short is completed here.
-func (sh *shard) configure(ctx context.Context) error {
-	v := sh.relay.view
-	v.mu.Lock()
-	if v.fold == nil {
-		v.mu.Unlock()
+func (sh *shard) configure(ctx context.Context, stand *core.Stand) error {
+	r := sh.relay
+	r.view.mu.Lock()
+	if r.view.fold == nil || r.view.fold.Config.Version <= stand.Version {
+		r.view.mu.Unlock()
 		return nil
 	}
-	c := v.fold.Config
-	v.mu.Unlock()
-	return sh.relay.o.Outbox.Configure(ctx, sh.id, &c)
+	c := r.view.fold.Config
+	r.view.mu.Unlock()
+	return r.o.Outbox.Configure(ctx, sh.id, &c)
 }
