@@ -93,7 +93,7 @@ func (w *world) archiver(p *process) {
 		Tail: func(ctx context.Context, shards []core.ShardID, from core.Heads, fn func(*core.Record) error) error {
 			return w.plant.tail(p, topic).Tail(ctx, from, fn)
 		},
-		Shards: w.config.Geometry().Shards,
+		Shards: w.shards,
 		Settle: settle, LeaseTTL: 3 * time.Second, RetryEach: 100 * time.Millisecond, EventsMax: 8,
 	})
 	a.Run(p.ctx)
@@ -104,7 +104,7 @@ func (w *world) archiver(p *process) {
 func (w *world) snapshots(p *process) {
 	var parts waits
 	parts.Go(func() {
-		snapshot.Publish(p.ctx, w.outbox.As(p.hook), w.config.Geometry().Shards, time.Second, p.logger())
+		snapshot.Publish(p.ctx, w.outbox.As(p.hook), w.shards, time.Second, p.logger())
 	})
 	s := snapshot.New(snapshot.Options{
 		Owner: p.id("owner"), Log: w.plant.tail(p, w.topic.As(p.hook)), Snapshots: w.archive.As(p.hook), Leases: w.outbox.As(p.hook), NowMS: nowMS, Logger: p.logger(),
@@ -117,35 +117,55 @@ func (w *world) snapshots(p *process) {
 
 // publisher publishes the canvas for readers.
 func (w *world) publisher(p *process) {
-	snapshot.Publish(p.ctx, w.outbox.As(p.hook), w.config.Geometry().Shards, time.Second, p.logger())
+	snapshot.Publish(p.ctx, w.outbox.As(p.hook), w.shards, time.Second, p.logger())
 }
 
-// admin adds a colour now and then, in one shard; the relays bring it to others.
+// admin adds a colour now and then, and perhaps a shard, in one shard; the relays
+// bring it to others.
 func (w *world) admin(p *process) {
 	r := rand.New(rand.NewPCG(w.seed, 4+p.life))
 	outbox := w.outbox.As(p.hook)
-	palette, _ := core.NamedPalette("place2017")
-	shards := w.config.Geometry().Shards()
 	for wait(p.ctx, time.Second+time.Duration(r.IntN(1e6))) {
 		if w.isCalm() || r.Float64() >= w.rates.configure {
 			continue
 		}
+		shards := w.shards()
 		s := shards[r.IntN(len(shards))]
 		if w.alone {
 			s = 0 // from which the others take it
 		}
 		stand, err := outbox.Stand(p.ctx, s)
-		if err != nil || !stand.Armed || int(stand.Version) > len(palette)-len(w.config.Palette) {
+		if err != nil || !stand.Armed || stand.Version == versionMax {
 			continue
 		}
-		c := w.config
-		c.Version = stand.Version + 1
-		c.Palette = palette[:len(w.config.Palette)+int(stand.Version)]
+		c := w.version(stand.Version + 1)
 		if outbox.Configure(p.ctx, s, &c) == nil {
 			w.note("configured")
 		}
 	}
 }
+
+// versionMax is that of the last colour.
+const versionMax = 5
+
+// version returns a configuration of the canvas.
+func (w *world) version(v uint32) core.Config {
+	c := w.config
+	palette, _ := core.NamedPalette("place2017")
+	c.Version, c.Palette = v, palette[:len(c.Palette)+int(v)-1]
+	if w.grows && v > 1 {
+		c.Width, c.Height = core.ShardSide+8, core.ShardSide+2
+	}
+	return c
+}
+
+// present returns the configuration that shard 0 has just now.
+func (w *world) present() *core.Config {
+	c := w.version(max(1, w.outbox.Stand(0).Version))
+	return &c
+}
+
+func (w *world) shards() []core.ShardID { return w.present().Geometry().Shards() }
 
 func (p *process) logger() *slog.Logger {
 	if !*verbose {

@@ -141,7 +141,7 @@ func (e *edge) report(p *process) {
 	outbox := e.w.outbox.As(p.hook)
 	for wait(p.ctx, time.Second) {
 		heads := e.heads()
-		for _, s := range e.w.config.Geometry().Shards() {
+		for _, s := range e.w.shards() {
 			if heads[s] > 0 {
 				_ = outbox.Report(p.ctx, s, heads[s]) // said again in a second
 			}
@@ -152,12 +152,15 @@ func (e *edge) report(p *process) {
 // place sends batches for as long as the storm lasts, one at a time.
 func (e *edge) place(p *process) {
 	r := rand.New(rand.NewPCG(e.w.seed, number(p.name)+p.life))
-	shards := e.w.config.Geometry().Shards()
 	page := core.Request{Instance: p.id("page")}
 	s := &sender{w: e.w, p: p, outbox: e.w.plant.outbox(p, e.w.outbox.As(p.hook)).(placer)}
 	for wait(p.ctx, time.Duration(r.ExpFloat64()*float64(250*time.Millisecond))+1) && !e.w.isCalm() {
+		shards := e.w.shards()
 		shard := shards[r.IntN(len(shards))]
-		w, h := e.w.config.Geometry().Area(shard)
+		w, h := e.w.present().Geometry().Area(shard)
+		if w == 0 {
+			continue // the outbox was put back to before it grew
+		}
 		var batch []core.Event
 		for range 1 + r.IntN(4) {
 			page.Number++

@@ -27,6 +27,7 @@ type world struct {
 	rates  rates
 	plant  plant // what is broken on purpose
 	config core.Config
+	grows  bool // with the first change of the configuration
 	alone  bool // no topic and no archive: the streams are the log
 
 	outbox  *coretest.MemoryOutbox
@@ -107,6 +108,7 @@ func newWorld(seed uint64, p plant) *world {
 	if r.IntN(8) == 0 {
 		w.rates = rates{} // a run in which nothing fails
 	}
+	w.grows = r.IntN(4) == 0 && p.name == ""
 	w.alone = r.IntN(5) == 0 && p.name == ""
 	if p.weather != nil {
 		p.weather(&w.rates)
