@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"pixelwall/core"
-	"pixelwall/core/coretest"
 	"pixelwall/persist/archive"
 	"pixelwall/persist/relay"
 	"pixelwall/persist/snapshot"
@@ -173,5 +172,3 @@ func (p *process) logger() *slog.Logger {
 	}
 	return slog.New(slog.NewTextHandler(writer{}, nil)).With("process", p.name, "life", p.life)
 }
-
-var _ core.Outbox = (*coretest.OutboxPort)(nil)

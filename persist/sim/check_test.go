@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"pixelwall/core"
-	"pixelwall/core/coretest"
 )
 
 // settle waits until everybody has come to the same place, and checks that it is
@@ -244,5 +243,3 @@ func (w *world) checkArchive(accepted map[core.ShardID][]*core.Record) {
 		}
 	}
 }
-
-var _ = coretest.Answer{}

@@ -14,7 +14,7 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("sim.seed", 0, "run this seed alone")
-	seedsFlag = flag.Int("sim.seeds", 0, "how many seeds; 0 is 3000, or 300 with -short")
+	seedsFlag = flag.Int("sim.seeds", 0, "how many seeds; 0 is 2000, or 200 with -short")
 	verbose   = flag.Bool("sim.log", false, "what the processes log, with the bubble's time")
 )
 
@@ -40,9 +40,9 @@ func seeds() (first, n uint64) {
 	case *seedsFlag > 0:
 		return 1, uint64(*seedsFlag)
 	case testing.Short():
-		return 1, 300
+		return 1, 200
 	}
-	return 1, 3000
+	return 1, 2000
 }
 
 // Whatever happens, everything comes to one canvas and nothing acknowledged is lost.

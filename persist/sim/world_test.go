@@ -109,7 +109,7 @@ func newWorld(seed uint64, p plant) *world {
 		w.rates = rates{} // a run in which nothing fails
 	}
 	w.grows = r.IntN(4) == 0 && p.name == ""
-	w.alone = r.IntN(5) == 0 && p.name == ""
+	w.alone = r.IntN(5) == 0 && p.name == "" || p.alone
 	if p.weather != nil {
 		p.weather(&w.rates)
 	}
