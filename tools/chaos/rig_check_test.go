@@ -286,11 +286,13 @@ func judge(painters []*painter, events []entry, cooldown time.Duration) (r resul
 	faults := map[string]int{}
 	by := make(map[core.Request]entry, len(events))
 	for _, e := range events {
-		if _, twice := by[e.Request]; twice {
+		// The instance that is stored is the client's mixed with its user.
+		asked := core.Request{Instance: e.Request.Instance ^ e.User, Number: e.Request.Number}
+		if _, twice := by[asked]; twice {
 			r.duplicates++
 			continue
 		}
-		by[e.Request] = e
+		by[asked] = e
 	}
 	known := 0
 	for _, pt := range painters {

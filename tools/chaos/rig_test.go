@@ -14,7 +14,7 @@ func told(instance uint64, strokes ...stroke) *painter {
 }
 
 func stored(instance uint64, number uint32, seq uint64, timeMS int64) entry {
-	return entry{Event: core.Event{Offset: 9, Color: 2, User: instance, Request: core.Request{Instance: instance, Number: number}}, shard: 1, seq: seq, timeMS: timeMS}
+	return entry{Event: core.Event{Offset: 9, Color: 2, User: 77, Request: core.Request{Instance: instance ^ 77, Number: number}}, shard: 1, seq: seq, timeMS: timeMS}
 }
 
 // The judge has to find every kind of fault, or all faults pass.
