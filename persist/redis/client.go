@@ -70,44 +70,40 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	c := &Client{opts: o, keys: makeKeys(o.Prefix)}
 	c.ctx, c.end = context.WithCancel(context.WithoutCancel(ctx))
 	c.link = newLink(&c.opts, o.Addrs)
-	c.limiter = c.link
-	firsts := []chan struct{}{make(chan struct{})}
-	c.start(func() { c.link.keep(c.ctx, firsts[0]) })
-	if o.Limiter != nil {
+	links := []*link{c.link}
+	if c.limiter = c.link; o.Limiter != nil {
 		limiterOpts := c.opts
 		limiterOpts.MasterSet = ""
 		c.limiter = newLink(&limiterOpts, o.Limiter)
-		firsts = append(firsts, make(chan struct{}))
-		c.start(func() { c.limiter.keep(c.ctx, firsts[1]) })
+		links = append(links, c.limiter)
 	}
 	for s := range c.breakers {
-		c.breakers[s] = newBreaker(c.ctx, &c.opts, func(ctx context.Context) error {
-			return c.link.with(ctx, func(ctx context.Context, r rueidis.Client) error {
-				return r.Do(ctx, r.B().Hget().Key(c.keys[s].meta).Field("ep").Build()).Error()
-			})
-		}, c.start)
+		c.breakers[s] = c.newBreaker(c.link, c.keys[s].meta)
 	}
-	c.limiterBreaker = newBreaker(c.ctx, &c.opts, func(ctx context.Context) error {
-		return c.limiter.with(ctx, func(ctx context.Context, r rueidis.Client) error {
-			return r.Do(ctx, r.B().Get().Key(c.opts.Prefix+":cd").Build()).Error()
-		})
-	}, c.start)
+	c.limiterBreaker = c.newBreaker(c.limiter, c.opts.Prefix+":cd")
+	c.canvas = &Canvas{c: c, breaker: c.newBreaker(c.link, c.keys[0].latest)}
 	c.charger = newCharger(c)
-	c.start(func() { c.charger.refundAll(c.ctx) })
 	c.sequencer = newSequencer(c)
-	c.canvas = &Canvas{c: c}
-	c.canvas.breaker = newBreaker(c.ctx, &c.opts, func(ctx context.Context) error {
-		return c.link.with(ctx, func(ctx context.Context, r rueidis.Client) error {
-			return r.Do(ctx, r.B().Get().Key(c.keys[0].latest).Build()).Error()
-		})
-	}, c.start)
-	for _, first := range firsts {
+	c.start(func() { c.charger.refundAll(c.ctx) })
+	for _, l := range links {
+		c.start(func() { l.keep(c.ctx) })
+	}
+	for _, l := range links {
 		select {
-		case <-first:
+		case <-l.tried:
 		case <-ctx.Done():
 		}
 	}
 	return c, nil
+}
+
+// newBreaker returns a breaker that asks the server of key whether it answers.
+func (c *Client) newBreaker(l *link, key string) *breaker {
+	return newBreaker(c.ctx, &c.opts, func(ctx context.Context) error {
+		return l.with(ctx, func(ctx context.Context, r rueidis.Client) error {
+			return r.Do(ctx, r.B().Exists().Key(key).Build()).Error()
+		})
+	}, c.start)
 }
 
 // start runs f in a goroutine that Close waits for, and reports whether c was open.

@@ -30,6 +30,7 @@ type link struct {
 	client atomic.Pointer[rueidis.Client]
 	slots  chan struct{}
 	wake   chan struct{} // look whether another server is the master
+	tried  chan struct{} // closed after the first try to connect
 
 	invalidations atomic.Int64
 	mu            sync.Mutex
@@ -37,7 +38,7 @@ type link struct {
 }
 
 func newLink(o *Options, addrs []string) *link {
-	return &link{opts: o, addrs: addrs, slots: make(chan struct{}, inFlightMax), wake: make(chan struct{}, 1)}
+	return &link{opts: o, addrs: addrs, slots: make(chan struct{}, inFlightMax), wake: make(chan struct{}, 1), tried: make(chan struct{})}
 }
 
 // get returns the client, or errDown.
@@ -72,17 +73,16 @@ func (l *link) with(ctx context.Context, f func(context.Context, rueidis.Client)
 }
 
 // keep connects, and stays with the master where servers are replicated without
-// Sentinels, until ctx ends. first is closed after the first try.
-func (l *link) keep(ctx context.Context, first chan<- struct{}) {
+// Sentinels, until ctx ends.
+func (l *link) keep(ctx context.Context) {
 	tick := time.NewTicker(connectEvery)
 	defer tick.Stop()
 	defer l.close()
-	told, warned := false, ""
-	for {
+	warned := ""
+	for first := true; ; first = false {
 		err := l.step(ctx)
-		if !told {
-			told = true
-			close(first)
+		if first {
+			close(l.tried)
 		}
 		if text := errorText(err); text != warned {
 			warned = text
