@@ -38,7 +38,7 @@ func (r *run) after(seq uint64) []uint64 {
 }
 
 func TestASearchLeadsWhereAFollowerOfEverythingWent(t *testing.T) {
-	layouts := 20_000
+	layouts := 10_000
 	if testing.Short() {
 		layouts = 2000
 	}

@@ -27,7 +27,7 @@ var _ core.Topic = (*Topic)(nil)
 type counts struct {
 	produced, produceErrors, produceRetries atomic.Int64
 	dataLoss, restarts, skipped             atomic.Int64
-	lastFetchMS                             atomic.Int64
+	lastFetchNS                             atomic.Int64
 	partitions                              atomic.Int32 // known to exist
 }
 
@@ -103,11 +103,11 @@ func (t *Topic) Ping(ctx context.Context) error {
 // nothing new; the zero time when none ever did. It says that the log can be
 // read, not that relays can write it.
 func (t *Topic) LastFetch() time.Time {
-	ms := t.counts.lastFetchMS.Load()
-	if ms == 0 {
+	ns := t.counts.lastFetchNS.Load()
+	if ns == 0 {
 		return time.Time{}
 	}
-	return time.UnixMilli(ms)
+	return time.Unix(0, ns)
 }
 
 // Healthy reports whether LastFetch was within the given time.
@@ -134,7 +134,7 @@ const (
 func (h hook) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e2e kgo.BrokerE2E) {
 	switch failed := e2e.Err() != nil; {
 	case key == fetchKey && !failed:
-		h.lastFetchMS.Store(time.Now().UnixMilli())
+		h.lastFetchNS.Store(time.Now().UnixNano())
 	case key == fetchKey:
 		h.restarts.Add(1)
 	case key == produceKey && failed:
