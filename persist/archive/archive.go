@@ -31,6 +31,10 @@ type Options struct {
 	Shards func() []core.ShardID // of the canvas as it is now
 	Logger *slog.Logger
 
+	// TakesBack says that the log is a stream, which may lose its end when its server
+	// dies, and that Archive follows a marker that says so.
+	TakesBack bool
+
 	Settle    time.Duration // how long a written row may still be forgotten by its node; 15 s when 0
 	LeaseTTL  time.Duration // 10 s when 0
 	RetryEach time.Duration // after a failure; 500 ms when 0
@@ -80,7 +84,7 @@ const (
 )
 
 type counters struct {
-	records, events, stale, gaps, restarts atomic.Int64
+	records, events, stale, gaps, restarts, takenBack atomic.Int64
 }
 
 // Stats is what a worker did since it was made.
@@ -90,12 +94,14 @@ type Stats struct {
 	Stale    int64 // records of somebody who was deposed
 	Gaps     int64 // times the log was asked again because a record was missing
 	Restarts int64 // times it went back to the watermark
+
+	TakenBack int64 // times the stream lost its end
 }
 
 // Stats returns the counters.
 func (w *Worker) Stats() Stats {
 	c := &w.stats
-	return Stats{c.records.Load(), c.events.Load(), c.stale.Load(), c.gaps.Load(), c.restarts.Load()}
+	return Stats{c.records.Load(), c.events.Load(), c.stale.Load(), c.gaps.Load(), c.restarts.Load(), c.takenBack.Load()}
 }
 
 // New returns a worker that Run makes live.
@@ -176,10 +182,17 @@ func (w *Worker) round(ctx context.Context) error {
 		if wr == nil || stopped>>r.Shard&1 == 1 {
 			return nil
 		}
-		switch f.Next(r) {
+		verdict := f.Next(r)
+		if verdict == core.Phantom && w.o.TakesBack {
+			f.GoTo(r.Shard, core.Position{Holder: r.Holder(), Seq: r.First})
+			w.stats.takenBack.Add(1)
+			w.o.Logger.Warn("the stream lost its end; the archive takes it back", "shard", r.Shard, "last", r.LastOld)
+			verdict = core.Apply
+		}
+		switch verdict {
 		case core.Stale:
 			w.stats.stale.Add(1)
-		case core.Gap, core.Phantom: // it follows the log alone, which has no phantoms
+		case core.Gap, core.Phantom: // a topic has no phantoms
 			w.stats.gaps.Add(1)
 			err := errors.Join(errGap, f.GapError(r))
 			if w.holes[r.Shard].again(f.Heads[r.Shard]) {

@@ -57,7 +57,6 @@ type Archive struct {
 	writer logWriter
 	held   core.Follower // what is durable
 	fold   *fold         // the canvas at held, less what waits for the canvas to grow
-	kept   uint64        // set of shards whose start a snapshot of ours has
 	closed bool
 }
 
@@ -82,11 +81,6 @@ func OpenArchive(o ArchiveOptions) (*Archive, error) {
 		return nil, a.abandon(err)
 	}
 	a.fold, a.held = f, f.read
-	for s, pix := range f.base.Shards {
-		if pix != nil {
-			a.kept |= 1 << s
-		}
-	}
 	a.writer.log, a.writer.logger = a.log, a.options.Logger
 	a.writer.state.Store(&State{Mode: OK})
 	if err := a.follow(); err != nil {
@@ -117,7 +111,8 @@ func (o *ArchiveOptions) begin(int64) (*core.Snapshot, error) {
 }
 
 // Write implements core.Archive. What is held already is skipped; a hole is an
-// error, and nothing behind it is stored. CodeReadOnly means that the disk is
+// error, and nothing behind it is stored. A marker that names an earlier end than
+// the archive has takes back what lies between. CodeReadOnly means that the disk is
 // full: nothing was stored, try again later.
 func (a *Archive) Write(_ context.Context, rs []*core.Record) error {
 	a.mu.Lock()
@@ -153,7 +148,13 @@ func (a *Archive) judge(rs []*core.Record) (news []*core.Record, held core.Follo
 		case verdict == core.Gap:
 			return nil, held, nil, held.GapError(&c)
 		case verdict == core.Phantom:
-			return nil, held, nil, core.NewError(core.CodeMismatch, fmt.Sprintf("shard %d: seq goes on at %d after %d, and this archive holds %d", c.Shard, c.First, c.LastOld, before.Seq))
+			if len(news) > 0 { // it may take back what is only now to be stored
+				return news, a.upTo(news), rs[i:], nil
+			}
+			if err := a.log.canTakeBack(&c); err != nil {
+				return nil, held, nil, err
+			}
+			held.GoTo(c.Shard, core.Position{Holder: c.Holder(), Seq: c.First})
 		case verdict == core.Duplicate, c.Kind == core.KindStart && a.fold.Begun>>c.Shard&1 == 1:
 			held.GoTo(c.Shard, before)
 			continue
@@ -169,10 +170,17 @@ func (a *Archive) judge(rs []*core.Record) (news []*core.Record, held core.Follo
 	return news, held, nil, nil
 }
 
+// upTo returns what is held after rs, which follow what is.
+func (a *Archive) upTo(rs []*core.Record) core.Follower {
+	held, last := a.held, rs[len(rs)-1]
+	held.GoTo(last.Shard, core.Position{Holder: last.Holder(), Seq: last.Last()})
+	return held
+}
+
 // store makes rs one durable group and follows them.
 func (a *Archive) store(rs []*core.Record, held *core.Follower) error {
 	w := &a.writer
-	if a.closed || w.stopped() || !a.keepStarts() {
+	if a.closed || w.stopped() || !a.keepOwed() {
 		return a.refusal()
 	}
 	timeMS := a.log.timeMS
@@ -201,24 +209,25 @@ func (a *Archive) store(rs []*core.Record, held *core.Follower) error {
 			return a.refusal()
 		}
 	}
-	a.keepStarts()
+	a.keepOwed()
 	if now := a.options.Clock(); a.snaps.due(&a.options, now) {
 		a.snaps.offer(offer{snapshot: a.snapshot(now)}, now)
 	}
 	return nil
 }
 
-// keepStarts puts a snapshot after a start canvas, before anything else is
-// written. A start has no seq, so the heads of a segment do not tell whether it
-// lies before it: who begins from an older snapshot would pass over it.
-func (a *Archive) keepStarts() bool {
-	if a.kept == a.fold.Begun {
+// keepOwed puts a snapshot behind a start canvas, and behind a marker that takes
+// something back, before anything else is written. A start has no seq, so the
+// heads of a segment do not tell whether it lies before it; and a snapshot of what
+// was taken back leads nowhere.
+func (a *Archive) keepOwed() bool {
+	if !a.fold.owed {
 		return true
 	}
 	err := a.snaps.Put(context.Background(), a.snapshot(a.options.Clock()))
 	switch {
 	case err == nil:
-		a.kept = a.fold.Begun
+		a.fold.owed = false
 	case isFull(err):
 		a.writer.setFull(err)
 	default:

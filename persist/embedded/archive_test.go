@@ -337,7 +337,7 @@ func TestWriteRefuses(t *testing.T) {
 	}{
 		{"a hole", []*core.Record{hole}, core.CodeInternal},
 		{"a hole behind what could be stored", []*core.Record{s.records[4], hole}, core.CodeInternal},
-		{"a marker from before what is held", []*core.Record{&back}, core.CodeMismatch},
+		{"a marker from before what is held, within a record", []*core.Record{&back}, core.CodeMismatch},
 		{"a record of another canvas", []*core.Record{other}, core.CodeMismatch},
 		{"a colour that does not fit", []*core.Record{beside}, core.CodeMalformed},
 		{"records of two shards", []*core.Record{s.records[4], {Shard: 1}}, core.CodeInvalid},

@@ -232,6 +232,12 @@ func (x *index) follow() error {
 		switch follower.Next(&r) {
 		case core.Gap:
 			return follower.GapError(&r)
+		case core.Phantom:
+			if err := x.takeBack(b, &r); err != nil {
+				return err
+			}
+			follower.GoTo(r.Shard, core.Position{Holder: r.Holder(), Seq: r.First})
+			events++
 		case core.Apply:
 			if err := addRecord(b, &r); err != nil {
 				return err
@@ -295,6 +301,26 @@ func addRecord(b *pebble.Batch, r *core.Record) error {
 		}
 	}
 	return nil
+}
+
+// takeBack removes what marker r does not know, and adds r.
+func (x *index) takeBack(b *pebble.Batch, r *core.Record) error {
+	lost, kept, err := x.folder.log.takenBack(r.Shard, r.LastOld, r.First)
+	if err != nil {
+		return err
+	}
+	for _, old := range lost {
+		err = errors.Join(err, b.Delete(appendTimeKey(nil, old.Shard, old.TimeMS), nil))
+		for i := range old.Events {
+			e, seq := &old.Events[i], old.First+uint64(i)
+			err = errors.Join(err, b.Delete(appendPixelKey(nil, old.Shard, e.Offset, seq), nil),
+				b.Delete(appendUserKey(nil, e.User, old.TimeMS, old.Shard, seq), nil))
+		}
+	}
+	if err == nil && kept != nil { // it may have the time of one that went
+		err = addRecord(b, kept)
+	}
+	return errors.Join(err, addRecord(b, r))
 }
 
 func appendTimeKey(dst []byte, s core.ShardID, timeMS int64) []byte {

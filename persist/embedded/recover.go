@@ -41,6 +41,8 @@ func (d *folder) fold(remember func() *memory) (*fold, error) {
 		f := &fold{}
 		if remember != nil {
 			f.memory = remember()
+		} else {
+			f.log = d.log
 		}
 		if i >= 0 {
 			if f.base, err = d.snaps.load(names[i]); err != nil {
@@ -75,6 +77,9 @@ type fold struct {
 	base   *core.Snapshot // where it begins, nil for the first record
 	memory *memory        // nil where nobody places
 	read   core.Follower  // of what is read, which may begin long before base
+
+	log  *segmentLog // of an archive, to undo what a marker takes back; otherwise nil
+	owed bool        // what lies behind base needs a snapshot before the log goes on
 
 	unsnapped int // placements behind base
 	record    core.Record
@@ -119,7 +124,10 @@ func (f *fold) apply(rec []byte) error {
 		return err
 	}
 	f.read.Trust(r)
-	if verdict := f.read.Next(r); verdict != core.Apply {
+	switch verdict := f.read.Next(r); {
+	case verdict == core.Phantom && f.log != nil:
+		f.read.GoTo(r.Shard, core.Position{Holder: r.Holder(), Seq: r.First})
+	case verdict != core.Apply:
 		return f.read.GapError(r)
 	}
 	if f.memory != nil {
@@ -135,10 +143,13 @@ func (f *fold) next(r *core.Record) error {
 	switch {
 	case err != nil:
 		return err
+	case verdict == core.Phantom && f.log != nil:
+		return f.takeBack(r)
 	case verdict == core.Gap || verdict == core.Phantom:
 		return errOtherPast
 	case verdict == core.Apply:
 		f.unsnapped += len(r.Events)
+		f.owed = f.owed || r.Kind == core.KindStart
 	}
 	if f.memory != nil && f.Config.Version != version {
 		f.memory.cooldowns.SetRule(f.Config.Cooldown(), f.memory.now)
