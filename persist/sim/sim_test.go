@@ -63,7 +63,20 @@ func TestEverythingConverges(t *testing.T) {
 			}
 		}
 	}
+	for _, what := range mustBeFelt {
+		if n >= 200 && bad == 0 && felt[what] == 0 {
+			t.Errorf("no run has felt %q", what)
+		}
+	}
 	t.Logf("%d seeds from %d on in %v: %s", n, first, time.Since(began).Round(time.Millisecond), said(felt))
+}
+
+// mustBeFelt is what hundreds of runs go through.
+var mustBeFelt = []string{
+	"crashed", "paused", "held", "failed before", "failed after", "twice", "cut outbox", "cut topic", "cut archive",
+	"late Append", "late Arm", "late Fence", "late Rebuild", "late Recall", "late Place", "late Write", "late Report",
+	"restart", "lose", "failover", "flush", "node", "configured", "taken over", "published again", "stale", "stale at an edge",
+	"phantom", "reloaded", "fell back", "repeated", "unfenced", "ambiguous", "archived again", "snapshots", "lost with its server",
 }
 
 func said(felt map[string]int) string {

@@ -7,6 +7,10 @@
 // whether it works, fails before or after its effect, is held, lands long after
 // its caller gave up, or is the last thing that its process did. Then the faults
 // stop, and everything must come to one canvas without having lost anything.
+//
+// A seed repeats, but for the rare timers that end in the same nanosecond. Edges
+// place as persist/redis does, by a few lines of this package's own: that adapter
+// is not behind a port.
 package sim
 
 import (
