@@ -2,6 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -13,96 +18,228 @@ import (
 // Where there is no Kafka and no CQL, the streams of Redis are the log, and each
 // process with the role archive keeps the history in its own folder.
 
-// archiveAlone archives the streams to a folder, which begins with the canvas as
-// it is when the folder is made.
+// archiveAlone archives the streams to the folder until ctx ends. A folder that
+// the streams do not go on from is set aside, and another one begun.
 func (c *cluster) archiveAlone(ctx context.Context, o archive.Options) {
-	folder := c.openFolder(ctx)
-	if folder == nil {
-		return
+	for ctx.Err() == nil {
+		folder, err := c.openFolder(ctx)
+		if err != nil {
+			return // ctx has ended
+		}
+		c.folder.Store(folder)
+		left := c.fillFolder(ctx, folder, o)
+		c.folder.Store(nil)
+		if err := folder.Close(); err != nil {
+			c.log.Error("the archive's folder was not closed well", "err", err)
+		}
+		if left != nil {
+			c.setAside(left)
+		}
 	}
-	c.folder.Store(folder)
-	o.Leases, o.Archive, o.Tail = nil, folder, filtered(c.redis.Stream())
-	o.Settle = time.Millisecond // what is written is on the disk
-	w := archive.New(o)
-	c.archive.Store(w)
-	w.Run(ctx)
 }
 
-// openFolder opens or makes the folder, as soon as the canvas is published.
-func (c *cluster) openFolder(ctx context.Context) *embedded.Archive {
+// fillFolder archives the streams until ctx ends, and returns nil, or until the
+// folder cannot go on from what it holds, and returns why.
+func (c *cluster) fillFolder(ctx context.Context, folder *embedded.Archive, o archive.Options) error {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	o.Leases, o.Archive, o.Settle = nil, folder, time.Millisecond // what is written is on the disk
+	stream := filtered(c.redis.Stream())
+	o.Tail = func(ctx context.Context, shards []core.ShardID, from core.Heads, fn func(*core.Record) error) error {
+		seen := core.Follower{Heads: from}
+		err := stream(ctx, shards, from, func(r *core.Record) error {
+			if r.Canvas != folder.CanvasID() {
+				err := fmt.Errorf("it is of canvas %016x, Redis has canvas %016x", folder.CanvasID(), r.Canvas)
+				end(errors.Join(errLeft, err))
+				return err
+			}
+			next := *r
+			if seen.Next(&next) == core.Phantom {
+				err := fmt.Errorf("shard %d: it holds what Redis lost after seq %d", r.Shard, r.LastOld)
+				end(errors.Join(errLeft, err))
+				return err
+			}
+			return fn(r)
+		})
+		if core.CodeOf(err) == core.CodeNotFound {
+			end(errors.Join(errLeft, err))
+		}
+		return err
+	}
+	w := archive.New(o)
+	c.archive.Store(w)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.tellArchived(ctx, folder)
+	}()
+	w.Run(ctx)
+	<-done
+	if err := context.Cause(ctx); errors.Is(err, errLeft) {
+		return err
+	}
+	return nil
+}
+
+// errLeft is why a folder is set aside.
+var errLeft = errors.New("the archive does not lead to what Redis has")
+
+func (c *cluster) folderName() string { return filepath.Join(c.s.Data, "archive") }
+
+// setAside gives the folder another name. Nothing in it is lost, but history
+// begins again.
+func (c *cluster) setAside(why error) {
+	to := fmt.Sprintf("%s-until-%s", c.folderName(), time.Now().UTC().Format("20060102T150405.000"))
+	err := os.Rename(c.folderName(), to)
+	c.log.Error("the archive is set aside and another one begun", "kept_as", to, "why", why, "err", err)
+}
+
+// openFolder opens the folder, or makes it as soon as there is a canvas to begin
+// with. It fails when ctx ends.
+func (c *cluster) openFolder(ctx context.Context) (*embedded.Archive, error) {
 	told := ""
 	for {
-		base, err := c.redis.Canvas().Snapshot(ctx)
+		folder, err := embedded.OpenArchive(embedded.ArchiveOptions{Dir: c.folderName(), Logger: c.log})
 		if err == nil {
-			var folder *embedded.Archive
-			dir := filepath.Join(c.s.Data, "archive")
-			if folder, err = embedded.OpenArchive(embedded.ArchiveOptions{Dir: dir, Base: base, Logger: c.log}); err == nil {
-				return folder
+			return folder, nil
+		}
+		if core.CodeOf(err) == core.CodeNotFound { // it holds nothing yet
+			c.folderIsNew.Store(true)
+			var base *core.Snapshot
+			if base, err = c.redis.Canvas().Snapshot(ctx); err == nil {
+				folder, err = embedded.OpenArchive(embedded.ArchiveOptions{Dir: c.folderName(), Base: base, Logger: c.log})
+			}
+			if err == nil {
+				return folder, nil
 			}
 		}
 		if text := err.Error(); text != told {
 			told = text
 			c.log.Warn("the history waits", "err", err)
 		}
-		if !pause(ctx, time.Second) {
-			return nil
+		if !pause(ctx, 200*time.Millisecond) {
+			return nil, context.Cause(ctx)
 		}
 	}
 }
 
-// safeAlone returns what this process has archived; without the role, nothing may
-// be forgotten by its relay.
+// tellArchivedEvery is how often Redis hears what the folder holds.
+const tellArchivedEvery = 2 * time.Second
+
+// tellArchived says in Redis how far the folder is: nobody trims beyond that.
+func (c *cluster) tellArchived(ctx context.Context, folder *embedded.Archive) {
+	owner, told := uint64(0), ""
+	for {
+		var err error
+		if owner == 0 {
+			owner, err = ownName(filepath.Join(c.s.Data, "archive-name"))
+		}
+		if err == nil {
+			var heads core.Heads
+			if heads, err = folder.Heads(ctx); err == nil {
+				err = c.redis.Outbox().Archived(ctx, owner, heads)
+			}
+		}
+		if err != nil && err.Error() != told && ctx.Err() == nil {
+			told = err.Error()
+			c.log.Warn("others do not hear what is archived here", "err", err)
+		}
+		if !pause(ctx, tellArchivedEvery) {
+			return
+		}
+	}
+}
+
+// ownName returns the number under which this archive is known, kept in a file so
+// that a restart does not leave a name behind that nobody speaks for.
+func ownName(path string) (uint64, error) {
+	text, err := os.ReadFile(path)
+	if err == nil && len(text) == 8 {
+		return binary.LittleEndian.Uint64(text), nil
+	}
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return 0, errors.Join(err, fmt.Errorf("%s is not the name of an archive", path))
+	}
+	name := randomID()
+	text = binary.LittleEndian.AppendUint64(nil, name)
+	return name, os.WriteFile(path, text, 0o600)
+}
+
+// safeAlone returns what every archive holds; without one nothing may be forgotten.
 func (c *cluster) safeAlone(ctx context.Context) (core.Heads, error) {
-	folder := c.folder.Load()
-	if folder == nil {
-		return core.Heads{}, core.NewError(core.CodeUnavailable, "nothing is archived here")
+	heads, archives, err := c.redis.Outbox().EverywhereArchived(ctx)
+	if err == nil && archives == 0 {
+		err = core.NewError(core.CodeUnavailable, "nothing is archived")
 	}
-	return folder.Heads(ctx)
+	return heads, err
 }
 
-// An aloneHistory answers from the folder, once there is one.
-type aloneHistory struct{ c *cluster }
+// folderSnapshots are what a Redis that lost the canvas is given back: the state
+// that this process' folder has archived.
+type folderSnapshots struct{ c *cluster }
 
-func (h aloneHistory) history() (core.History, error) {
-	folder := h.c.folder.Load()
-	if folder == nil {
-		return nil, &core.Error{Code: core.CodeUnavailable, Msg: "this server keeps no history, or has not opened it yet", RetryAfter: 5 * time.Second}
+func (f folderSnapshots) folder() (*embedded.Archive, error) {
+	if folder := f.c.folder.Load(); folder != nil {
+		return folder, nil
 	}
-	return folder.History(), nil
+	if f.c.s.roles[roleArchive] && !f.c.folderIsNew.Load() {
+		// A new canvas is not made over one that lies in a folder which opens in a moment.
+		return nil, core.NewError(core.CodeUnavailable, "the archive is not open")
+	}
+	return nil, core.NewError(core.CodeNotFound, "nothing is archived here")
 }
 
-// Pixel implements core.History.
-func (h aloneHistory) Pixel(ctx context.Context, s core.ShardID, off uint32, before uint64, limit int) ([]core.PastEvent, error) {
-	past, err := h.history()
+// Put implements core.Snapshots.
+func (f folderSnapshots) Put(ctx context.Context, s *core.Snapshot) error {
+	folder, err := f.folder()
+	if err != nil {
+		return err
+	}
+	return folder.Snapshots().Put(ctx, s)
+}
+
+// At implements core.Snapshots.
+func (f folderSnapshots) At(ctx context.Context, timeMS int64) (*core.Snapshot, error) {
+	folder, err := f.folder()
 	if err != nil {
 		return nil, err
 	}
-	return past.Pixel(ctx, s, off, before, limit)
+	return folder.Snapshots().At(ctx, timeMS)
 }
 
-// User implements core.History.
-func (h aloneHistory) User(ctx context.Context, user uint64, cursor *core.PastEvent, limit int) ([]core.PastEvent, error) {
-	past, err := h.history()
+// Latest implements core.Snapshots. It is what the folder holds now, and not when
+// it last kept a snapshot: nobody else has what came since.
+func (f folderSnapshots) Latest(ctx context.Context) (*core.Snapshot, error) {
+	folder, err := f.folder()
 	if err != nil {
 		return nil, err
 	}
-	return past.User(ctx, user, cursor, limit)
-}
-
-// HeadsAt implements core.History.
-func (h aloneHistory) HeadsAt(ctx context.Context, timeMS int64) (core.Heads, error) {
-	past, err := h.history()
+	s, err := folder.Snapshots().Latest(ctx)
 	if err != nil {
-		return core.Heads{}, err
+		return nil, err
 	}
-	return past.HeadsAt(ctx, timeMS)
-}
-
-// Indexed implements core.History.
-func (h aloneHistory) Indexed(ctx context.Context) (core.Heads, error) {
-	past, err := h.history()
+	heads, err := folder.Heads(ctx)
+	if err != nil || heads == s.Heads {
+		return s, err
+	}
+	fold, err := core.NewFold(s)
 	if err != nil {
-		return core.Heads{}, err
+		return nil, err
 	}
-	return past.Indexed(ctx)
+	errThere := errors.New("the fold is there")
+	err = folder.Tail(ctx, s.Heads, func(r *core.Record) error {
+		if verdict, err := fold.Next(r); err != nil || verdict == core.Gap || verdict == core.Phantom {
+			return errors.Join(core.NewError(core.CodeInternal, "the archive does not fold"), err)
+		}
+		for s := range heads {
+			if fold.Heads[s] < heads[s] {
+				return nil
+			}
+		}
+		return errThere
+	})
+	if !errors.Is(err, errThere) {
+		return nil, err
+	}
+	return fold.Snapshot(nowMS()), nil
 }

@@ -37,13 +37,15 @@ type cluster struct {
 	id     uint64 // random, of this process: relay id and owner of leases
 	create embedded.Create
 
-	redis  *redis.Client
-	topic  *kafka.Topic                     // nil: Redis alone
-	store  *scylla.Store                    // nil: Redis alone
-	folder atomic.Pointer[embedded.Archive] // Redis alone, once the canvas is known and the role is archive
-	follow *failover.Log                    // what the hub follows; nil: Redis alone
+	redis       *redis.Client
+	topic       *kafka.Topic                     // nil: Redis alone
+	store       *scylla.Store                    // nil: Redis alone
+	folder      atomic.Pointer[embedded.Archive] // Redis alone, once the canvas is known and the role is archive
+	folderIsNew atomic.Bool                      // there is nothing in it
+	follow      *failover.Log                    // what the hub follows; nil: Redis alone
 
 	config   atomic.Pointer[core.Config] // as Redis had it last
+	seen     seen                        // Redis alone
 	canvas   atomic.Uint64
 	pictures atomic.Pointer[pictures]
 
@@ -105,7 +107,7 @@ func (c *cluster) connect(ctx context.Context) (err error) {
 // backend waits for a state of the canvas to begin with, and returns what the
 // edge needs of this cluster.
 func (c *cluster) backend(ctx context.Context) (*backend, error) {
-	base, err := c.base(ctx)
+	base, ringFrom, err := c.base(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +121,7 @@ func (c *cluster) backend(ctx context.Context) (*backend, error) {
 	}
 	b := &backend{
 		canvas: base.Canvas, sequencer: c.redis.Sequencer(), cooldowns: c.redis.Cooldowns(), history: c.history(),
-		base: base, ringFrom: base.Heads, reload: c.reload, lanes: core.ShardsMax, gather: time.Millisecond,
+		base: base, ringFrom: ringFrom, reload: c.reload, lanes: core.ShardsMax, gather: time.Millisecond,
 		pictures: func(h *fanout.Hub) api.Canvas {
 			c.pictures.Store(newPictures(h, c.redis.Canvas()))
 			return c.pictures.Load()
@@ -129,7 +131,7 @@ func (c *cluster) backend(ctx context.Context) (*backend, error) {
 	if c.follow != nil {
 		b.log = c.follow
 	} else {
-		b.log = c.redis.Stream()
+		b.log = seenLog{c.redis.Stream(), &c.seen}
 	}
 	return b, nil
 }
@@ -152,49 +154,67 @@ func (c *cluster) reconcile(ctx context.Context, base *core.Snapshot, want embed
 	return err
 }
 
-// base returns what the hub begins with. It asks until there is something: the
-// services may come later than this process, and the canvas may not exist yet.
-func (c *cluster) base(ctx context.Context) (*core.Snapshot, error) {
+// base returns what the hub begins with, and where its ring of events does. It asks
+// until there is something: the services may come later than this process, and the
+// canvas may not exist yet.
+func (c *cluster) base(ctx context.Context) (base *core.Snapshot, ringFrom core.Heads, err error) {
 	told := ""
 	for {
-		base, err := c.findBase(ctx)
+		base, ringFrom, err = c.findBase(ctx)
 		if err == nil || core.CodeOf(err) == core.CodeMismatch {
-			return base, err
+			return base, ringFrom, err
 		}
 		if told != err.Error() {
 			told = err.Error()
 			c.log.Info("the canvas is waited for", "err", err)
 		}
 		if !pause(ctx, 200*time.Millisecond) {
-			return nil, context.Cause(ctx)
+			return nil, ringFrom, context.Cause(ctx)
 		}
 	}
 }
 
-// findBase prefers a state that is as old as what clients may resume from, so
-// that reading the log from there fills the ring: a restart costs nobody a reload.
-func (c *cluster) findBase(ctx context.Context) (*core.Snapshot, error) {
+// findBase returns a state from which, or a ring's beginning from where, the log
+// holds what clients may resume from: a restart costs nobody a reload.
+func (c *cluster) findBase(ctx context.Context) (*core.Snapshot, core.Heads, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
+	since := nowMS() - c.s.RingAge.Milliseconds()
 	var errs []error
 	if c.store != nil {
-		s, err := c.store.At(ctx, nowMS()-c.s.RingAge.Milliseconds())
+		s, err := c.oldBase(ctx, since)
 		if err == nil {
-			return s, nil
+			return s, s.Heads, nil
 		}
-		errs = append(errs, fmt.Errorf("history: %w", err))
-		if core.CodeOf(err) == core.CodeNotFound { // the canvas is younger than that
-			if s, err = beginning(ctx, c.topic); err == nil {
-				return s, nil
-			}
-			errs = append(errs, fmt.Errorf("log: %w", err))
-		}
+		errs = append(errs, err)
 	}
 	s, err := c.reload(ctx)
 	if err != nil {
-		return nil, errors.Join(append(errs, err)...)
+		return nil, core.Heads{}, errors.Join(append(errs, err)...)
 	}
-	return s, nil
+	// The published canvas is new; the streams say what led to it.
+	ringFrom, err := c.redis.Stream().HeadsAt(ctx, since)
+	if err != nil {
+		return s, s.Heads, nil
+	}
+	for id := range ringFrom {
+		ringFrom[id] = min(ringFrom[id], s.Heads[id])
+	}
+	return s, ringFrom, nil
+}
+
+// oldBase returns a state from before since that the log in Kafka goes on from.
+func (c *cluster) oldBase(ctx context.Context, since int64) (*core.Snapshot, error) {
+	short, cancel := context.WithTimeout(ctx, 4*c.s.KafkaPatience)
+	defer cancel()
+	if _, err := c.topic.Heads(short); err != nil {
+		return nil, fmt.Errorf("log: %w", err)
+	}
+	s, err := c.store.At(ctx, since)
+	if core.CodeOf(err) == core.CodeNotFound { // the canvas is younger than that
+		return beginning(ctx, c.topic)
+	}
+	return s, err
 }
 
 // reload returns the newest state that can be had: the published canvas, or the
@@ -288,9 +308,6 @@ func (c *cluster) watchConfig(ctx context.Context) {
 func (c *cluster) close() error {
 	c.roles.stop()
 	var errs []error
-	if folder := c.folder.Load(); folder != nil {
-		errs = append(errs, folder.Close())
-	}
 	if c.topic != nil {
 		c.topic.Close()
 	}

@@ -58,7 +58,7 @@ func twoEdges(t *testing.T, w *wall) {
 			t.Fatal(err)
 		}
 		placed := p.placed(p.place(5, 900, 7)) // while A is away
-		w.size = "" // what was changed since counts
+		w.size = ""                            // what was changed since counts
 		a = w.edge("--data", dirA)
 		at.moves(a, a.token(), all6)
 		at.shows(placed.Shard, placed.Seq)

@@ -18,6 +18,9 @@ func (c *cluster) startRoles() {
 	c.roles.cancel = cancel
 	run := func(f func(context.Context)) { c.roles.parts.Go(func() { f(ctx) }) }
 	run(c.watchConfig)
+	if c.topic == nil {
+		run(c.reportSeen)
+	}
 	if c.s.roles[roleRelay] {
 		run(c.runRelay)
 	}
@@ -44,6 +47,7 @@ func (c *cluster) runRelay(ctx context.Context) {
 	if c.topic == nil {
 		// The stream is the log, so it keeps what a client may resume from.
 		o.TrimAfter, o.Safe = max(10*time.Minute, c.s.RingAge), c.safeAlone
+		o.Snapshots, o.Existed = folderSnapshots{c}, c.seen.existed
 		c.relay.Store(relay.New(o))
 		c.relay.Load().Run(ctx)
 		return

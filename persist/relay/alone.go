@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -15,6 +16,9 @@ import (
 // reportTime is how long edges have to report what they have seen, once a shard
 // that was in use stands still.
 const reportTime = 500 * time.Millisecond
+
+// errLost keeps a relay from painting a shard over that was lost.
+var errLost = core.NewError(core.CodeUnavailable, "the outbox has lost the shard, and this relay has no snapshot to build it from")
 
 // runAlone serves the shards that shard 0's configuration names.
 func (r *Relay) runAlone(ctx context.Context) {
@@ -53,7 +57,13 @@ func (sh *shard) stepAlone(ctx context.Context) (time.Duration, error) {
 	// An edge that has seen what this outbox never gave out was not heard in time
 	// when the shard was armed. It waits for a seq that is higher still.
 	if !stand.Armed || stand.Seen > stand.Seq {
-		return o.StandEvery / 4, sh.takeOverAlone(ctx, &stand)
+		err := sh.takeOverAlone(ctx, &stand)
+		if errors.Is(err, errLost) {
+			sh.release(ctx) // to a relay that has what this one lacks
+			sh.heldAt = time.Time{}
+			return o.LeaseTTL, err
+		}
+		return o.StandEvery / 4, err
 	}
 	sh.epoch, sh.carried = stand.Epoch, stand.Seq
 	sh.trim(ctx)
@@ -155,6 +165,9 @@ func (sh *shard) baseAlone(ctx context.Context) (*core.Base, uint64, error) {
 		if err != nil && core.CodeOf(err) != core.CodeNotFound {
 			return nil, 0, err
 		}
+	}
+	if o.Existed != nil && o.Existed(sh.id) {
+		return nil, 0, errLost
 	}
 	b := &core.Base{Canvas: o.Create.Canvas, Config: &o.Create.Config, TimeMS: o.NowMS()}
 	if sh.id != 0 { // whoever holds shard 0 makes the canvas

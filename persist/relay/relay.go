@@ -25,6 +25,9 @@ type Options struct {
 	Config func(context.Context, core.ShardID) (*core.Config, error)
 	// Snapshots are where a fold of the log begins; nil: at its first record.
 	Snapshots core.Snapshots
+	// Existed reports whether a shard was built before. Without a Topic, one that
+	// was and is in no snapshot is left to a relay that has it. Nil: never.
+	Existed func(core.ShardID) bool
 	// Safe returns the seqs up to which a consumer that lost everything can begin
 	// without the outbox. The outbox keeps the rest. Nil: what is in the topic.
 	Safe func(context.Context) (core.Heads, error)
