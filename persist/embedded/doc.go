@@ -9,4 +9,9 @@
 // only after the fdatasync that made it durable; a failed fdatasync is never
 // tried again. The index and the snapshots can be made anew from the log, so
 // nothing that an acknowledgement waits for touches them.
+//
+// An Archive is the same folder for a canvas that others sequence: records come in
+// by Write, and the rest is as above.
+//
+//	Write -> consumer rule -> segment log -> fdatasync -> Watermark
 package embedded
