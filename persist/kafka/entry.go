@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"pixelwall/core"
 	"pixelwall/wire"
@@ -39,7 +40,7 @@ func parseEntry(value []byte, s core.ShardID, offset int64, canvas uint64) (entr
 	if core.ShardID(r.Shard) != s {
 		return entry{}, malformed(s, offset, fmt.Errorf("it says that it is of shard %d", r.Shard))
 	}
-	if canvas != 0 && r.Canvas != canvas && core.Kind(r.Kind) != core.KindClaim { // a claim comes before its author has read which canvas it is
+	if canvas != 0 && r.Canvas != canvas && core.Kind(r.Kind) != core.KindClaim { // see judge
 		return entry{}, mismatch(s, offset, r.Canvas, canvas)
 	}
 	e := entry{offset: offset, kind: core.Kind(r.Kind), holder: core.Holder{Epoch: r.Epoch, Relay: r.Relay}, canvas: r.Canvas, timeMS: r.TimeMS}
@@ -119,6 +120,10 @@ func (s *stretch) judge(seq uint64) judgement {
 	}
 	if j.next == len(s.entries) {
 		j.right = right
+	}
+	// A claim may be written before its author has read which canvas it is.
+	if i := slices.IndexFunc(s.entries, func(e entry) bool { return e.kind != core.KindClaim }); i >= 0 {
+		j.start.canvas, j.right.canvas = s.entries[i].canvas, s.entries[i].canvas
 	}
 	return j
 }

@@ -71,7 +71,9 @@ func TestTheClaimInForceComesFirst(t *testing.T) {
 		mustAppend(t, topic, w.claim(), w.start())
 		mustAppend(t, topic, w.batches(10)...)
 		w.Holder = core.Holder{Epoch: 2, Relay: 22}
-		mustAppend(t, topic, w.claim())
+		hasty := w.claim()
+		hasty.Canvas++ // its author did not know which canvas it is
+		mustAppend(t, topic, hasty)
 		mustAppend(t, topic, w.batches(10)...)
 		mustAppend(t, topic, old.batches(15)...) // a deposed relay, at the very end
 		heads, err := topic.Heads(patiently(t))
