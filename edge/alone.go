@@ -44,6 +44,7 @@ func (c *cluster) fillFolder(ctx context.Context, folder *embedded.Archive, o ar
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	o.Leases, o.Archive, o.Settle = nil, folder, time.Millisecond // what is written is on the disk
+	o.TakesBack = true                                            // a stream may lose its end with its server
 	stream := filtered(c.redis.Stream())
 	o.Tail = func(ctx context.Context, shards []core.ShardID, from core.Heads, fn func(*core.Record) error) error {
 		seen := core.Follower{Heads: from}
