@@ -6,9 +6,9 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
-
-	"github.com/redis/rueidis"
+	"time"
 
 	"pixelwall/core"
 )
@@ -16,24 +16,29 @@ import (
 // commandTime returns calls and microseconds of a command since the server began.
 func commandTime(t testing.TB, c *Client, command string) (calls, us float64) {
 	t.Helper()
-	r, err := c.link.get()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var info string
-	for _, node := range r.Nodes() {
-		text, err := node.Do(t.Context(), node.B().Info().Section("commandstats").Build()).ToString()
-		if err != nil {
-			t.Fatal(err)
-		}
-		info += text
-	}
-	for _, m := range regexp.MustCompile(`cmdstat_`+command+`:calls=(\d+),usec=(\d+)`).FindAllStringSubmatch(info, -1) {
+	for _, m := range regexp.MustCompile(`cmdstat_`+command+`:calls=(\d+),usec=(\d+)`).FindAllStringSubmatch(serverInfo(t, c, "commandstats"), -1) {
 		n, _ := strconv.ParseFloat(m[1], 64)
 		d, _ := strconv.ParseFloat(m[2], 64)
 		calls, us = calls+n, us+d
 	}
 	return calls, us
+}
+
+// serverInfo returns a section of INFO, of all servers.
+func serverInfo(t testing.TB, c *Client, section string) (info string) {
+	t.Helper()
+	r, err := c.link.get()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, node := range r.Nodes() {
+		text, err := node.Do(t.Context(), node.B().Info().Section(section).Build()).ToString()
+		if err != nil {
+			t.Fatal(err)
+		}
+		info += text
+	}
+	return info
 }
 
 // crowd returns n placements of different users on shard s.
@@ -58,9 +63,10 @@ func benchConfig(cooldownMS int64) core.Config {
 func BenchmarkPlace(b *testing.B) {
 	for _, cooldown := range []int64{0, 300_000} {
 		b.Run("cooldown="+strconv.FormatInt(cooldown/1000, 10)+"s", func(b *testing.B) {
-			c := open(b, benchOptions(b))
+			c := open(b, testOptions(b))
 			keepArmed(b, c, benchConfig(cooldown))
-			calls, us := commandTime(b, c, "fcall")
+			_, us := commandTime(b, c, "fcall")
+			own, redis := cpuTime(b, c)
 			batches, stored := c.stats.batches.Load(), c.stats.placements.Load()
 			var wg sync.WaitGroup
 			var left atomic.Int64
@@ -71,8 +77,8 @@ func BenchmarkPlace(b *testing.B) {
 					for left.Add(-64) > -64 {
 						ps := crowd(core.ShardID(caller), 64)
 						out := make([]core.Outcome, len(ps))
-						if err := c.Sequencer().Place(b.Context(), ps, out); err != nil || out[0].Err != nil {
-							b.Errorf("%v %v", err, out[0].Err)
+						if err := c.Sequencer().Place(b.Context(), ps, out); err != nil {
+							b.Error(err)
 							return
 						}
 					}
@@ -80,19 +86,30 @@ func BenchmarkPlace(b *testing.B) {
 			}
 			wg.Wait()
 			b.StopTimer()
-			calls2, us2 := commandTime(b, c, "fcall")
+			_, us2 := commandTime(b, c, "fcall")
+			own2, redis2 := cpuTime(b, c)
 			n := float64(c.stats.placements.Load() - stored)
 			b.ReportMetric((us2-us)/n, "redis-us/placement")
 			b.ReportMetric(n/float64(c.stats.batches.Load()-batches), "placements/batch")
 			b.ReportMetric(n/b.Elapsed().Seconds(), "placements/s")
-			_ = calls2 - calls
+			b.ReportMetric((own2-own)*1e6/n, "client-cpu-us/placement")
+			b.ReportMetric((redis2-redis)*1e6/n, "redis-cpu-us/placement")
 		})
 	}
 }
 
-func benchOptions(b *testing.B) Options {
-	o := testOptions(b)
-	return o
+// cpuTime returns the seconds of processor time that this process and the server
+// have used: what a placement costs, also on a machine that has other work.
+func cpuTime(t testing.TB, c *Client) (us, redis float64) {
+	t.Helper()
+	var own syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &own); err != nil {
+		t.Fatal(err)
+	}
+	us = time.Duration(own.Utime.Nano() + own.Stime.Nano()).Seconds()
+	for _, m := range regexp.MustCompile(`used_cpu_(?:sys|user):([0-9.]+)`).FindAllStringSubmatch(serverInfo(t, c, "cpu"), -1) {
+		s, _ := strconv.ParseFloat(m[1], 64)
+		redis += s
+	}
+	return us, redis
 }
-
-var _ = rueidis.Nil

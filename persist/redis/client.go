@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -85,6 +86,7 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	c.charger = newCharger(c)
 	c.sequencer = newSequencer(c)
 	c.start(func() { c.charger.refundAll(c.ctx) })
+	c.start(c.listen)
 	for _, l := range links {
 		c.start(func() { l.keep(c.ctx) })
 	}
@@ -97,13 +99,33 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	return c, nil
 }
 
+// listen asks the servers once a second whether they answer, so that an edge at
+// which nobody paints knows it too.
+func (c *Client) listen() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-c.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		_ = c.canvas.breaker.run(func() error { return c.exists(c.ctx, c.link, c.keys[0].latest) })
+		if c.limiter != c.link {
+			_ = c.limiterBreaker.run(func() error { return c.exists(c.ctx, c.limiter, c.opts.Prefix+":cd") })
+		}
+	}
+}
+
+func (c *Client) exists(ctx context.Context, l *link, key string) error {
+	return l.with(ctx, func(ctx context.Context, r rueidis.Client) error {
+		return r.Do(ctx, r.B().Exists().Key(key).Build()).Error()
+	})
+}
+
 // newBreaker returns a breaker that asks the server of key whether it answers.
 func (c *Client) newBreaker(l *link, key string) *breaker {
-	return newBreaker(c.ctx, &c.opts, func(ctx context.Context) error {
-		return l.with(ctx, func(ctx context.Context, r rueidis.Client) error {
-			return r.Do(ctx, r.B().Exists().Key(key).Build()).Error()
-		})
-	}, c.start)
+	return newBreaker(c.ctx, &c.opts, func(ctx context.Context) error { return c.exists(ctx, l, key) }, c.start)
 }
 
 // start runs f in a goroutine that Close waits for, and reports whether c was open.
@@ -144,11 +166,14 @@ func (c *Client) do(ctx context.Context, s core.ShardID, build func(rueidis.Clie
 // the last commands told: "ok", "degraded: ..." or "down: ...".
 func (c *Client) Health() string {
 	st := c.Stats()
+	r, err := c.link.get()
 	switch {
-	case c.link.client.Load() == nil:
+	case err != nil:
 		return "down: never reached"
-	case st.BreakersOpen == core.ShardsMax:
+	case !c.canvas.breaker.closed() && r.Mode() != rueidis.ClientModeCluster:
 		return "down: no answer"
+	case !c.canvas.breaker.closed():
+		return "degraded: no answer for the canvas"
 	case st.BreakersOpen > 0:
 		return fmt.Sprintf("degraded: no answer for %d shards", st.BreakersOpen)
 	case st.LimiterOpen:

@@ -27,8 +27,8 @@ const (
 )
 
 var (
-	errDown     = errors.New("Redis cannot be reached")
-	errInFlight = errors.New("too many commands wait for Redis")
+	errDown     = errors.New("no server of Redis answers")
+	errInFlight = errors.New("too many commands are in flight")
 )
 
 // conclude judges err, of a command that changes something or reads.

@@ -148,6 +148,7 @@ func TestAFrozenRedisHoldsNobody(t *testing.T) {
 	if n := runtime.NumGoroutine(); n > goroutines+100 {
 		t.Errorf("%d goroutines, they were %d", n, goroutines)
 	}
+	until(t, "health says so", func() bool { return c.Health() == "down: no answer" })
 	if _, err := c.Canvas().Snapshot(t.Context()); core.CodeOf(err) != core.CodeUnavailable {
 		t.Errorf("Snapshot = %v", err)
 	}
@@ -161,6 +162,49 @@ func TestAFrozenRedisHoldsNobody(t *testing.T) {
 	}
 	cancel()
 	<-tailed
+}
+
+// What Redis does not answer for too long stays unknown, and is told when it is
+// asked for again: it is one event.
+func TestAnUnknownOutcomeIsToldLater(t *testing.T) {
+	server := ownServers(t, servers.RedisOptions{}).Redis[0]
+	c := open(t, Options{Addrs: []string{server.Addr()}, ResendFor: 200 * time.Millisecond})
+	config := testConfig()
+	config.CooldownMS = 600_000
+	keepArmed(t, c, config)
+	if o := outcomes(t, c, crowd(0, 1)...)[0]; o.Err != nil {
+		t.Fatal(o.Err)
+	}
+	ps := crowd(0, 8)
+	// The charges are there already: what is frozen is the batch.
+	c.charger.take(c.ctx, itemsOf(ps))
+	must(t, server.Pause())
+	defer server.Continue()
+	if err := c.Sequencer().Place(t.Context(), ps, make([]core.Outcome, len(ps))); core.CodeOf(err) != core.CodeUnavailable {
+		t.Errorf("Place = %v", err)
+	}
+	if n := c.Stats().Unknown; n != int64(len(ps)) {
+		t.Errorf("%d unknown", n)
+	}
+	must(t, server.Continue())
+	var out []core.Outcome
+	until(t, "the outcome is told", func() bool {
+		out = outcomes(t, c, ps...)
+		return out[0].Err == nil
+	})
+	again := outcomes(t, c, ps...)
+	for i := range out {
+		if !again[i].Repeated || again[i].Seq != out[i].Seq {
+			t.Errorf("%+v, it was %+v", again[i], out[i])
+		}
+	}
+}
+
+func itemsOf(ps []core.Placement) (items []*item) {
+	for _, p := range ps {
+		items = append(items, &item{p: p})
+	}
+	return items
 }
 
 // An edge starts while Redis is away.

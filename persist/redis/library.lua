@@ -1,4 +1,4 @@
-#!lua name=pixelwall_3
+#!lua name=pixelwall_4
 -- The sequencer of one shard: every function is one atomic step, and checks
 -- everything before its first write, because scripts do not roll back.
 --
@@ -451,8 +451,8 @@ local function report(keys, args)
 end
 
 -- publish. KEYS bmp meta latest copy, ARGV name. The pointer: name (8), epoch (4),
--- relay (8), seq (8), time (8), canvas (8), configuration. A copy that nothing changed since is
--- made again before it expires.
+-- relay (8), seq (8), time (8), canvas (8), configuration. A copy that nothing changed
+-- since is made again before it expires.
 local function publish(keys, args)
   local meta = keys[2]
   local m = call('HMGET', meta, 'ep', 'seq', 'time', 'relay', 'config', 'copied', 'copiedat', 'canvas')
@@ -469,7 +469,7 @@ end
 
 local function register(name, body, flags)
   redis.register_function {
-    function_name = 'pixelwall_3_' .. name,
+    function_name = 'pixelwall_4_' .. name,
     callback = function(keys, args)
       if not call then begin() end
       return body(keys, args)

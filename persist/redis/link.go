@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net"
 	"strings"
 	"sync"
@@ -229,6 +228,3 @@ func (l *link) option(addrs []string) rueidis.ClientOption {
 	}
 	return o
 }
-
-// Secrets never reach a log, whoever prints a link.
-func (l *link) LogValue() slog.Value { return slog.StringValue(strings.Join(l.addrs, ",")) }
