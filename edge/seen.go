@@ -52,9 +52,18 @@ func (l seenLog) Tail(ctx context.Context, from core.Heads, fn func(*core.Record
 // the time that a relay gives edges to report.
 const lookEvery = 200 * time.Millisecond
 
-// reportSeen tells Redis what was seen whenever it knows less than that.
+// reportSeen tells Redis what was seen whenever it knows less than that. What the
+// archives say that they hold counts as seen.
 func (c *cluster) reportSeen(ctx context.Context) {
-	for pause(ctx, lookEvery) {
+	for round := 0; ; round++ {
+		if round%10 == 0 {
+			if heads, n, err := c.redis.Outbox().EverywhereArchived(ctx); err == nil && n > 0 {
+				c.seen.sawAll(&heads)
+			}
+		}
+		if !pause(ctx, lookEvery) {
+			return
+		}
 		heads, err := c.redis.Stream().Heads(ctx)
 		if err != nil {
 			continue // it is away
