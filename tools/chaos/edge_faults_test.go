@@ -22,11 +22,10 @@ var edgeFaults = []scenario{
 	{"T31 sent through two edges", true, sentTwice},
 }
 
-// left waits until every client that began at an edge has connected elsewhere.
+// left waits until every client that began at an edge has lost it.
 func (l *load) left(edge int) {
 	l.t.Helper()
-	began := time.Now()
-	within(l.t, time.Minute, "the move of all clients of a dead edge", func() bool {
+	within(l.t, time.Minute, "the end of all connections to a dead edge", func() bool {
 		for _, pt := range l.painters {
 			if pt.edge == edge && pt.p.Reconnects.Load() == 0 {
 				return false
@@ -39,14 +38,15 @@ func (l *load) left(edge int) {
 		}
 		return true
 	})
-	l.note("left_after=%.1fs", time.Since(began).Seconds())
 }
 
 func edgeKilled(t *testing.T, seed uint64) {
 	w := newWall(t, seed, layout{cooldown: time.Second}).open()
 	w.get("edge-A").kill()
+	began := time.Now()
 	w.load.left(0)
 	w.underLoad() // through the other one
+	w.load.note("load_back_after=%.1fs", time.Since(began).Seconds())
 	w.get("edge-A").start(upTime)
 	w.get("edge-B").kill()
 	w.load.left(1)

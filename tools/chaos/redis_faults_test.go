@@ -21,13 +21,13 @@ import (
 var redisFaults = []scenario{
 	{"T4 Redis killed, slow fsync", true, redisKilled},
 	{"T4 Redis killed, Kafka down", true, redisKilledAlone},
-	{"T5 Redis frozen", true, redisFrozen},
-	{"T6 Redis failover", true, redisFailover},
+	{"T5 Redis frozen", false, redisFrozen},
+	{"T6 Redis failover", false, redisFailover},
 	{"T7 AOF torn", false, aofTorn},
 	{"T8 Redis full", false, redisFull},
 	{"T8 disk of Redis full", false, redisDiskFull},
 	{"T14 an edge cut off from Redis", false, cutFromRedis},
-	{"T32 FLUSHALL, FUNCTION FLUSH", true, flushed},
+	{"T32 FLUSHALL, FUNCTION FLUSH", false, flushed},
 	{"T33 answers lost, then failover", true, answersLost},
 	{"phantoms", true, phantomsSeen},
 	{"Cluster master killed", false, clusterMasterKilled},
@@ -473,12 +473,12 @@ func phantomsSeen(t *testing.T, seed uint64) {
 	w.underLoad()
 	w.load.note("batches_cut=%d", batches)
 	w.felt("pixelwall_fanout_phantoms_total", "pixelwall_failover_switches_total", "pixelwall_fanout_reloads_total")
+	w.settle(expected{lost: 128 * batches, resyncs: true})
 	for i, wt := range w.load.watchers {
 		if wt.Resyncs.Load() == 0 {
 			t.Errorf("watcher %d saw what was lost and was not told to fetch the canvas", i)
 		}
 	}
-	w.settle(expected{lost: 128 * batches, resyncs: true})
 }
 
 // cutBatches takes the last n batches of placements from an append-only file, and

@@ -67,9 +67,12 @@ func (w *wall) settle(e expected) {
 	if r.duplicates > 0 {
 		w.t.Errorf("%d requests are stored twice", r.duplicates)
 	}
-	allowed := e.extra + int(w.count("pixelwall_redis_fail_open_total")+w.count("pixelwall_redis_refunds_total"))
-	if r.early > allowed {
+	failOpen, refunds := int(w.count("pixelwall_redis_fail_open_total")), int(w.count("pixelwall_redis_refunds_total"))
+	if allowed := e.extra + failOpen + refunds; r.early > allowed {
 		w.t.Errorf("%d placements inside a cooldown, counters tell of %d", r.early, allowed)
+	}
+	if w.layout.cooldown > 0 {
+		l.note("fail_open=%d refunds=%d", failOpen, refunds)
 	}
 	resyncs, diverged := l.resyncs(), int64(0)
 	for _, wt := range l.watchers {

@@ -213,8 +213,8 @@ func (pt *painter) paint(rnd *rand.Rand) {
 			pt.mu.Unlock()
 			return
 		}
-		wait := l.every * time.Duration(94+rnd.IntN(14)) / 100
-		if next = next.Add(wait); time.Since(next) > wait { // it was held up; a crowd does not catch up
+		wait := l.every * time.Duration(98+rnd.IntN(14)) / 100 // now and then too soon for a cooldown
+		if next = next.Add(wait); time.Since(next) > wait {    // it was held up; a crowd does not catch up
 			next = time.Now()
 		}
 	}
