@@ -1,4 +1,4 @@
-#!lua name=pixelwall_4
+#!lua name=pixelwall_5
 -- The sequencer of one shard: every function is one atomic step, and checks
 -- everything before its first write, because scripts do not roll back.
 --
@@ -23,7 +23,7 @@ local COPY_MS = 60000     -- a published copy lives so long
 
 -- Nothing but redis.register_function exists while a library is loaded, so these
 -- are filled by the first call.
-local call, pack, unpack_bytes, unpack, tonumber
+local call, pack, unpack_bytes, unpack, tonumber, pairs
 local concat, rep, char, floor, max, format
 -- Small things that every batch needs many of, made once.
 local DECIMAL, INDEX, HUNDREDS, UNITS, FIELDS
@@ -32,21 +32,23 @@ local DECIMAL, INDEX, HUNDREDS, UNITS, FIELDS
 local BITS, WRITES
 
 local function begin()
-  call, pack, unpack_bytes, unpack, tonumber = redis.call, struct.pack, struct.unpack, _G.unpack, _G.tonumber
+  call, pack, unpack_bytes, unpack, tonumber, pairs = redis.call, struct.pack, struct.unpack, _G.unpack, _G.tonumber, _G.pairs
   concat, rep, char, floor, max, format = table.concat, string.rep, string.char, math.floor, math.max, string.format
-  DECIMAL, INDEX, HUNDREDS, UNITS, FIELDS, BITS, WRITES = {}, {}, {}, {}, {}, { 'BITFIELD' }, {}
+  DECIMAL, INDEX, HUNDREDS, UNITS, FIELDS, WRITES = {}, {}, {}, {}, {}, {}
+  BITS = { u4 = { 'BITFIELD' }, u8 = { 'BITFIELD' } }
   for i = 0, 255 do DECIMAL[i] = format('%d', i) end
   for i = 1, floor(PIXELS / 1000) do HUNDREDS[i] = '#' .. i end
   for i = 0, 999 do UNITS[i] = format('%03d', i) end
   for n = 1, BATCH do
     INDEX[n] = pack('<I2', n)
-    BITS[4 * n - 1] = 'SET'
+    for kind, bits in pairs(BITS) do bits[4 * n - 1], bits[4 * n] = 'SET', kind end
   end
 end
 
--- What was armed by this process: meta key -> {ep, seq, ver, bits, head}. It is
--- neither replicated nor stored, and that is the fence: a server that restarted,
--- was promoted or was put back does not know it, or knows another seq than it finds.
+-- What was armed by this process: meta key -> {ep, seq, ver, kind, colors, head,
+-- gens}. It is neither replicated nor stored, and that is the fence: a server that
+-- restarted, was promoted or was put back does not know it, or knows another seq
+-- than it finds. Where both agree, all of it is of that state.
 local armed = {}
 
 -- A shard that stands still for a take-over: meta key -> {ep, step}, as little stored
@@ -100,37 +102,41 @@ end
 
 local WHERE, RECORD, TAIL = '<I2I8I8', '<I4I2I8I8', '<I5I5'
 
--- open looks up the records of n pages in both generations. What a batch writes is
--- gathered in WRITES and stored by close.
-local function open(keys, at, time, pages, n)
+-- generations returns which ones the hashes at keys[at] are.
+local function generations(keys, at)
+  return { [0] = tonumber(call('HGET', keys[at], 'g') or -1), tonumber(call('HGET', keys[at + 1], 'g') or -1) }
+end
+
+-- open looks up the records of n pages in both generations; gens says which ones
+-- the hashes at keys[at] are. What a batch writes is gathered in WRITES and stored
+-- by close.
+local function open(keys, at, gens, time, pages, n)
   local g = floor(time / SPAN)
-  local b = { time = time, gen = g, cur = keys[at + g % 2], prev = keys[at + 1 - g % 2], n = 0, page = {}, spills = {} }
-  local new, old = call('HMGET', b.cur, 'g', unpack(pages, 1, n)), nil
-  b.begin = tonumber(new[1] or -1) ~= g -- what lies there is of two generations ago
-  local missing = b.begin
-  for i = 2, n + 1 do
-    if b.begin then
-      new[i] = false
-    elseif not new[i] then
-      missing = true
-      break
+  local i, o = g % 2, 1 - g % 2
+  local b = { time = time, gen = g, gens = gens, cur = keys[at + i], prev = keys[at + o], n = 0, page = {}, spills = {} }
+  b.begin = gens[i] ~= g -- what lies there is of two generations ago, or older
+  b.alive = gens[o] == g - 1
+  local missing = true
+  if b.begin then
+    b.new = {}
+  else
+    b.new, missing = call('HMGET', b.cur, unpack(pages, 1, n)), false
+    for x = 1, n do
+      if not b.new[x] then
+        missing = true
+        break
+      end
     end
   end
-  if missing then
-    old = call('HMGET', b.prev, 'g', unpack(pages, 1, n))
-    b.alive = tonumber(old[1] or -1) == g - 1
-  else
-    b.alive = tonumber(call('HGET', b.prev, 'g') or -1) == g - 1
-  end
-  b.new, b.old = new, b.alive and old
+  b.old = missing and b.alive and call('HMGET', b.prev, unpack(pages, 1, n))
   return b
 end
 
 -- record returns what is kept of page i, and whether it lies in the old generation.
 local function record(b, i, page)
-  local v = b.page[page] or b.new[i + 1]
+  local v = b.page[page] or b.new[i]
   if v then return v, false end
-  v = b.old and b.old[i + 1]
+  v = b.old and b.old[i]
   return v, v and true
 end
 
@@ -193,7 +199,10 @@ local function close(b)
     put(b, 'g', digits(b.gen))
   end
   call('HSET', b.cur, unpack(WRITES, 1, b.n))
-  if b.begin then call('PEXPIRE', b.cur, 3 * SPAN) end
+  if b.begin then
+    call('PEXPIRE', b.cur, 3 * SPAN)
+    b.gens[b.gen % 2] = b.gen
+  end
 end
 
 ---------------------------------------------------------------------------
@@ -241,31 +250,32 @@ local function place(keys, args)
   local n, k = #blob / EVENT, #asked / ASKED
   if n % 1 ~= 0 or k % 1 ~= 0 or n + k < 1 or n + k > BATCH then return redis.error_reply('BADARG length') end
   local ev, pages = { unpack_bytes(fields(n), blob) }, {}
-  local colors, at = a.colors, 1
+  local pixels, colors, at = PIXELS, a.colors, 1
   for i = 1, n do
-    if ev[at] >= PIXELS or ev[at + 1] >= colors then return redis.error_reply('BADARG offset or colour') end
+    if ev[at] >= pixels or ev[at + 1] >= colors then return redis.error_reply('BADARG offset or colour') end
     pages[i], at = ev[at + 4], at + 6
   end
   for i = 1, k do pages[n + i] = asked:sub(ASKED * i - 11, ASKED * i - 4) end
 
   local time, base = now(m[3]), tonumber(m[2])
-  local b = open(keys, 4, time, pages, n + k)
+  local b = open(keys, 4, a.gens, time, pages, n + k)
   local new, old, page = b.new, b.old, b.page
   local suffix = pack('<I8I8', base, time)
-  local bits, kind, p, j = BITS, a.kind, 3, 0
+  local index, writes, hundreds, units, decimal = INDEX, WRITES, HUNDREDS, UNITS, DECIMAL
+  local bits, p, j = BITS[a.kind], 5, 0
   local repeats, stored -- answers and places, once an event was not stored
   at = 1
   for i = 1, n do
     local inst, number4 = pages[i], ev[at + 5]
     local seq, when
-    if page[inst] or new[i + 1] or old and old[i + 1] then
+    if page[inst] or new[i] or old and old[i] then
       local v, o = record(b, i, inst)
       seq, when = find(b, inst, unpack_bytes('<I4', number4), v, o)
-      if not seq then remember(b, inst, number4, INDEX[j + 1] .. suffix, v, o) end
+      if not seq then remember(b, inst, number4, index[j + 1] .. suffix, v, o) end
     else
-      local r, w = number4 .. INDEX[j + 1] .. suffix, b.n
+      local r, w = number4 .. index[j + 1] .. suffix, b.n
       page[inst] = r
-      WRITES[w + 1], WRITES[w + 2] = inst, r
+      writes[w + 1], writes[w + 2] = inst, r
       b.n = w + 2
     end
     if seq then
@@ -277,9 +287,8 @@ local function place(keys, args)
     else
       local off = ev[at]
       local low = off % 1000
-      bits[p + 1] = kind
-      bits[p + 2] = off < 1000 and '#' .. off or HUNDREDS[(off - low) / 1000] .. UNITS[low]
-      bits[p + 3] = DECIMAL[ev[at + 1]]
+      bits[p] = off < 1000 and '#' .. off or hundreds[(off - low) / 1000] .. units[low]
+      bits[p + 1] = decimal[ev[at + 1]]
       p, j = p + 4, j + 1
       if repeats then repeats[i], stored[j] = '\0', i end
     end
@@ -292,7 +301,7 @@ local function place(keys, args)
   -- From here on all succeeds. Should it not, nothing is armed any more.
   armed[meta] = nil
   bits[2] = keys[1]
-  local olds = call(unpack(bits, 1, p - 1))
+  local olds = call(unpack(bits, 1, 4 * j + 2))
   local last = digits(base + j)
   local events = stored and chosen(blob, stored) or blob
   call('XADD', keys[3], last .. '-0', 'r', header(a, 1, base + 1, time, j) .. events, 'o', char(unpack(olds, 1, j)))
@@ -373,7 +382,7 @@ local function recall(keys, args)
   if n % 1 ~= 0 or n < 1 or n > BATCH then return redis.error_reply('BADARG length') end
   local pages = {}
   for i = 1, n do pages[i] = blob:sub(28 * i - 27, 28 * i - 20) end
-  local b = open(keys, 2, now(call('HGET', meta, 'time')), pages, n)
+  local b = open(keys, 2, generations(keys, 2), now(call('HGET', meta, 'time')), pages, n)
   for i = 1, n do
     local page, number4 = pages[i], blob:sub(28 * i - 19, 28 * i - 16)
     local where = '\0\0' .. blob:sub(28 * i - 15, 28 * i)
@@ -390,7 +399,7 @@ local function recall(keys, args)
   return redis.status_reply('OK')
 end
 
--- arm. KEYS meta out, ARGV epoch relay shard minseq lastold
+-- arm. KEYS meta out req:0 req:1, ARGV epoch relay shard minseq lastold
 local function arm(keys, args)
   local meta, out = keys[1], keys[2]
   local m = call('HMGET', meta, 'ep', 'seq', 'relay', 'canvas', 'ver', 'bits', 'time', 'start')
@@ -405,7 +414,7 @@ local function arm(keys, args)
   local first = digits(seq + 1)
   local a = {
     ep = m[1], seq = first, ver = m[5], kind = 'u' .. m[6], colors = 2 ^ bits,
-    head = m[4] .. pack('<BI4', tonumber(args[3]), tonumber(m[1])) .. args[2],
+    head = m[4] .. pack('<BI4', tonumber(args[3]), tonumber(m[1])) .. args[2], gens = generations(keys, 3),
   }
   armed[meta] = nil
   if m[8] and not top and args[5] == '0' then
@@ -469,7 +478,7 @@ end
 
 local function register(name, body, flags)
   redis.register_function {
-    function_name = 'pixelwall_4_' .. name,
+    function_name = 'pixelwall_5_' .. name,
     callback = function(keys, args)
       if not call then begin() end
       return body(keys, args)

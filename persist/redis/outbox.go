@@ -141,7 +141,7 @@ func (o *Outbox) Recall(ctx context.Context, s core.ShardID, epoch uint32, store
 
 // Arm implements core.Outbox.
 func (o *Outbox) Arm(ctx context.Context, s core.ShardID, h core.Holder, minSeq, lastOld uint64) error {
-	return o.call(ctx, s, fnArm, func(k *shardKeys) []string { return []string{k.meta, k.out} },
+	return o.call(ctx, s, fnArm, func(k *shardKeys) []string { return []string{k.meta, k.out, k.requests[0], k.requests[1]} },
 		decimal(h.Epoch), bytes8(h.Relay), decimal(uint8(s)), decimal(minSeq), decimal(lastOld))
 }
 
