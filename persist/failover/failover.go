@@ -6,7 +6,7 @@
 // What comes in are two logs of the same order, the second one short-lived but
 // independent of the first's service; what goes out is that order. The main log is
 // always followed: it begins again where it was left, and only when it has caught
-// up is the fallback left. Nothing here decides which record counts.
+// up, but for what is on its way, is the fallback left. Nothing here decides which record counts.
 package failover
 
 import (
@@ -127,7 +127,10 @@ func (t *tail) followMain(ctx context.Context) error {
 
 var errBack = errors.New("the main log has caught up")
 
-// followFallback follows the other log until the main one has given all that it gave.
+// followFallback follows the other log until the main one is as good as level with
+// it: what the fallback had given at some moment, the main log gave within Patience
+// of that. It cannot be asked to be level at one moment, since while people paint
+// the fallback is always a little ahead.
 func (t *tail) followFallback(ctx context.Context) error {
 	l := t.log
 	l.fallback.Store(true)
@@ -141,16 +144,21 @@ func (t *tail) followFallback(ctx context.Context) error {
 	watch.Go(func() {
 		check := time.NewTicker(l.o.Patience / 4)
 		defer check.Stop()
+		goal, since := t.allHeads(), time.Now()
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-check.C:
 			}
-			if time.Since(l.o.LastFetch()) < l.o.Patience && t.caughtUp() {
+			if !t.mainReached(&goal) {
+				continue
+			}
+			if now := time.Now(); now.Sub(since) < l.o.Patience && now.Sub(l.o.LastFetch()) < l.o.Patience {
 				end(errBack)
 				return
 			}
+			goal, since = t.allHeads(), time.Now()
 		}
 	})
 	for {
@@ -224,8 +232,14 @@ func (t *tail) allHeads() core.Heads {
 	return t.all.Heads
 }
 
-func (t *tail) caughtUp() bool {
+// mainReached reports whether the main log has given everything up to goal.
+func (t *tail) mainReached(goal *core.Heads) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.main.Heads == t.all.Heads
+	for s := range goal {
+		if t.main.Heads[s] < goal[s] {
+			return false
+		}
+	}
+	return true
 }
