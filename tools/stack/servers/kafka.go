@@ -20,7 +20,7 @@ type KafkaOptions struct {
 }
 
 const (
-	kafkaHeap = "256m"
+	kafkaHeap = "512m" // 256m is full after some hundred topics, as tests make them
 	// kafkaClusterID is what KRaft wants: 22 characters of base64url.
 	kafkaClusterID = "cGl4ZWx3YWxsLXN0YWNrLQ"
 )
