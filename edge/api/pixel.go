@@ -67,6 +67,9 @@ func (a *API) pixelEvents(x, y int, before uint64, limit int) (events []core.Pas
 		defer cancel()
 		shard, off := core.Locate(x, y)
 		events, err = a.o.History.Pixel(ctx, shard, off, before, limit)
+		if err != nil && ctx.Err() != nil { // a store tells why its caller's context ended, and that was us
+			return &core.Error{Code: core.CodeUnavailable, Msg: "the history does not answer in time", RetryAfter: time.Second, Err: err}
+		}
 		return err
 	})
 	return events, err
