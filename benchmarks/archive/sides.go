@@ -6,7 +6,6 @@ import (
 	"net"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/gocql/gocql"
@@ -17,9 +16,9 @@ import (
 	"pixelwall/persist/scylla"
 )
 
-// A side writes for a while and returns its rows a second.
+// A side writes the rows of a turn.
 type side interface {
-	write(ctx context.Context, d time.Duration) (float64, error)
+	turn(ctx context.Context) error
 	close() error // and drop what was written
 }
 
@@ -52,8 +51,6 @@ func sources(n int) []*source {
 	return all
 }
 
-func rowsOf(r *core.Record) int64 { return int64(1 + 2*len(r.Events)) }
-
 // ours is the archive as its worker uses it: a few shards at once, each with one
 // call on its way.
 type ours struct {
@@ -70,29 +67,23 @@ func openOurs(ctx context.Context, c *config) (*ours, error) {
 
 func (o *ours) close() error { return errors.Join(o.s.Close(), drop(o.c, o.name)) }
 
-func (o *ours) write(ctx context.Context, d time.Duration) (float64, error) {
-	var rows atomic.Int64
-	began := time.Now()
+func (o *ours) turn(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, from := range o.from {
 		group.Go(func() error {
-			for time.Since(began) < d {
+			for range callsATurn {
 				var rs []*core.Record
-				n := int64(0)
 				for range o.c.records {
-					r := from.record(o.c.events)
-					rs, n = append(rs, r), n+rowsOf(r)
+					rs = append(rs, from.record(o.c.events))
 				}
 				if err := o.s.Write(ctx, rs); err != nil {
 					return err
 				}
-				rows.Add(n)
 			}
 			return nil
 		})
 	}
-	err := group.Wait()
-	return float64(rows.Load()) / time.Since(began).Seconds(), err
+	return group.Wait()
 }
 
 // bare is the loop that anybody would write first: as many goroutines as the
@@ -154,9 +145,7 @@ const (
 	insertLog   = `INSERT INTO event_log (shard, bucket, first_seq, after_seq, n, epoch, relay, ts, blob) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?`
 )
 
-func (b *bare) write(ctx context.Context, d time.Duration) (float64, error) {
-	var rows atomic.Int64
-	began := time.Now()
+func (b *bare) turn(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	next := make(chan statement)
 	var makers sync.WaitGroup
@@ -164,7 +153,7 @@ func (b *bare) write(ctx context.Context, d time.Duration) (float64, error) {
 		makers.Add(1)
 		group.Go(func() error {
 			defer makers.Done()
-			for time.Since(began) < d {
+			for range callsATurn * b.c.records {
 				for _, row := range statements(from.record(b.c.events)) {
 					select {
 					case next <- row:
@@ -185,15 +174,13 @@ func (b *bare) write(ctx context.Context, d time.Duration) (float64, error) {
 				if err != nil {
 					return err
 				}
-				rows.Add(1)
 			}
 			return nil
 		})
 	}
 	makers.Wait()
 	close(next)
-	err := group.Wait()
-	return float64(rows.Load()) / time.Since(began).Seconds(), err
+	return group.Wait()
 }
 
 func statements(r *core.Record) []statement {
