@@ -43,20 +43,14 @@ func (c *cluster) archiveAlone(ctx context.Context, o archive.Options) {
 func (c *cluster) fillFolder(ctx context.Context, folder *embedded.Archive, o archive.Options) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	o.Leases, o.Archive, o.Settle = nil, folder, time.Millisecond // what is written is on the disk
-	o.TakesBack = true                                            // a stream may lose its end with its server
+	o.Leases, o.Archive = nil, leftArchive{folder, end}
+	o.Settle = time.Millisecond // what is written is on the disk
+	o.TakesBack = true          // a stream may lose its end with its server
 	stream := filtered(c.redis.Stream())
 	o.Tail = func(ctx context.Context, shards []core.ShardID, from core.Heads, fn func(*core.Record) error) error {
-		seen := core.Follower{Heads: from}
 		err := stream(ctx, shards, from, func(r *core.Record) error {
 			if r.Canvas != folder.CanvasID() {
 				err := fmt.Errorf("it is of canvas %016x, Redis has canvas %016x", folder.CanvasID(), r.Canvas)
-				end(errors.Join(errLeft, err))
-				return err
-			}
-			next := *r
-			if seen.Next(&next) == core.Phantom {
-				err := fmt.Errorf("shard %d: it holds what Redis lost after seq %d", r.Shard, r.LastOld)
 				end(errors.Join(errLeft, err))
 				return err
 			}
@@ -84,6 +78,21 @@ func (c *cluster) fillFolder(ctx context.Context, folder *embedded.Archive, o ar
 
 // errLeft is why a folder is set aside.
 var errLeft = errors.New("the archive does not lead to what Redis has")
+
+// A leftArchive tells when the folder cannot take back what Redis lost.
+type leftArchive struct {
+	*embedded.Archive
+	end context.CancelCauseFunc
+}
+
+// Write implements core.Archive.
+func (a leftArchive) Write(ctx context.Context, rs []*core.Record) error {
+	err := a.Archive.Write(ctx, rs)
+	if core.CodeOf(err) == core.CodeMismatch {
+		a.end(errors.Join(errLeft, err))
+	}
+	return err
+}
 
 func (c *cluster) folderName() string { return filepath.Join(c.s.Data, "archive") }
 

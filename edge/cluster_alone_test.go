@@ -166,8 +166,7 @@ func TestARedisThatWasFlushedIsFilledFromAnArchive(t *testing.T) {
 // seq is given twice, and load what there is.
 func TestARedisThatIsPutBack(t *testing.T) {
 	w, server := ownRedis(t)
-	dir := tempDir(t)
-	a, b := w.edge("--data", dir), w.edge()
+	a, b := w.edge(), w.edge()
 	p, q := a.fresh(1).hello(a.token()).watch(1), b.fresh(2).hello(b.token()).watch(1)
 	kept := p.placed(p.place(1, 1, 3))
 	archived(t, w.inside(), kept)
@@ -201,15 +200,38 @@ func TestARedisThatIsPutBack(t *testing.T) {
 	}
 	p.same(a)
 	q.same(b)
-	archived(t, w.inside(), next) // by other folders than before
+	archived(t, w.inside(), next)
+	for path, n := range map[string]int{"x=1&y=1": 1, "x=2&y=2": 0, "x=3&y=3": 1} { // history takes back what is in nobody's log
+		waitFor(t, "the history of "+path, func() bool {
+			var h past
+			return a.getJSON("/api/v1/pixel?"+path, &h) == 200 && len(h.Items) == n
+		})
+	}
+}
+
+// A folder from which nothing leads to what Redis has is kept, and another begun.
+func TestAnArchiveOfAnotherCanvasIsSetAside(t *testing.T) {
+	w := sharedRedis(t)
+	dir := tempDir(t)
+	a := w.edge("--data", dir)
+	p := a.fresh(1).hello(a.token())
+	archived(t, w.inside(), p.placed(p.place(1, 1, 3)))
+	if err := a.end(); err != nil {
+		t.Fatal(err)
+	}
+	w = sharedRedis(t)
+	b := w.edge() // makes another canvas
+	c := w.edge("--data", dir)
+	q := b.fresh(2).hello(b.token())
+	q.placed(q.place(2, 2, 4))
+	waitFor(t, "a history of this canvas", func() bool {
+		var h, other past
+		return c.getJSON("/api/v1/pixel?x=2&y=2", &h) == 200 && len(h.Items) == 1 && c.getJSON("/api/v1/pixel?x=1&y=1", &other) == 200 && len(other.Items) == 0
+	})
 	names, err := filepath.Glob(filepath.Join(dir, "archive-until-*"))
 	if err != nil || len(names) != 1 {
 		t.Errorf("the folder of before is kept as %v, %v", names, err)
 	}
-	waitFor(t, "the new history", func() bool {
-		var h past
-		return a.getJSON("/api/v1/pixel?x=3&y=3", &h) == 200 && len(h.Items) == 1
-	})
 }
 
 // putBack replaces the data in dir, but not the log of the server.

@@ -31,6 +31,7 @@ type wall struct {
 	cql    string
 	keys   string // file
 	size   string // WxH of the canvas
+	own    bool   // nobody else uses that Redis
 }
 
 // sharedWall is a canvas in the servers that all tests share.
@@ -120,7 +121,8 @@ func (w *wall) client() rueidis.Client {
 
 // flags are the command line of an edge of w, apart from what more says.
 func (w *wall) flags(more ...string) []string {
-	flags := []string{"--redis", w.redis, "--redis-prefix", w.prefix, "--key-file", w.keys, "--admin-listen", "127.0.0.1:0", "--drain", "2s"}
+	flags := []string{"--redis", w.redis, "--redis-prefix", w.prefix, "--key-file", w.keys, "--admin-listen", "127.0.0.1:0", "--drain", "2s",
+		"--ping-every", "30m", "--dead-after", "1h"} // the clients of a test do not answer while it waits for something else
 	if w.size != "" {
 		flags = append(flags, "--size", w.size)
 	}

@@ -37,6 +37,7 @@ type Options struct {
 	ClaimEvery time.Duration // how often a claim is said again; 1 minute when 0
 	LeaseTTL   time.Duration // 3 s when 0
 	TrimAfter  time.Duration // how long an entry stays at least; 1 minute when 0
+	Patience   time.Duration // how long Snapshots may be unavailable before the whole log is read; 10 s when 0
 	BatchMax   int           // entries carried at once; 256 when 0
 }
 
@@ -53,7 +54,7 @@ func (o *Options) ensureDefaults() {
 		value time.Duration
 	}{
 		{&o.StandEvery, 200 * time.Millisecond}, {&o.CarryEvery, 5 * time.Millisecond}, {&o.ClaimEvery, time.Minute},
-		{&o.LeaseTTL, 3 * time.Second}, {&o.TrimAfter, time.Minute},
+		{&o.LeaseTTL, 3 * time.Second}, {&o.TrimAfter, time.Minute}, {&o.Patience, 10 * time.Second},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value
@@ -75,6 +76,7 @@ type Relay struct {
 	o     Options
 	view  *view
 	safe  atomic.Pointer[core.Heads]
+	began time.Time // Run
 	stats counters
 }
 
@@ -109,6 +111,7 @@ func New(o Options) *Relay {
 
 // Run relays until ctx ends.
 func (r *Relay) Run(ctx context.Context) {
+	r.began = time.Now()
 	if r.o.Topic == nil {
 		r.runAlone(ctx)
 		return
@@ -189,8 +192,15 @@ func (r *Relay) base(ctx context.Context, newest bool) (s *core.Snapshot, err er
 	default:
 		s, err = r.o.Snapshots.At(ctx, r.o.NowMS()-core.ResendWindowMS)
 	}
-	if err != nil && core.CodeOf(err) == core.CodeNotFound {
+	switch core.CodeOf(err) {
+	case core.CodeNotFound:
 		return nil, nil
+	case core.CodeUnavailable:
+		// Nothing is carried before the log is read, so a history that stays away must
+		// not keep us from it: the whole log, where it still begins with the canvas.
+		if err != nil && time.Since(r.began) >= r.o.Patience {
+			return nil, nil
+		}
 	}
 	return s, err
 }
