@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"net"
 	"strconv"
 	"time"
@@ -29,6 +30,8 @@ type Options struct {
 	Rack         string        // of this process, to fetch from a replica nearby
 	Logger       *slog.Logger  // nothing is logged when nil
 	Client       []kgo.Opt     // further options of every client, such as a TLS configuration
+
+	said *sync.Map // what the log was told of the client library, see logger
 }
 
 const (
@@ -53,6 +56,7 @@ func (o *Options) ensureDefaults() {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	o.said = new(sync.Map)
 }
 
 func (o *Options) validate() error {
@@ -89,7 +93,7 @@ func (o *Options) client(more ...kgo.Opt) (*kgo.Client, error) {
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(o.Brokers...),
 		kgo.ClientID("pixelwall"),
-		kgo.WithLogger(logger{o.Logger}),
+		kgo.WithLogger(logger{o.Logger, o.said}),
 		kgo.DialTimeout(3 * time.Second),
 		kgo.RequestTimeoutOverhead(5 * time.Second),
 		kgo.RetryBackoffFn(backoff),
@@ -112,11 +116,22 @@ func backoff(failures int) time.Duration {
 }
 
 // A logger writes what the client library complains of. Its errors are our
-// warnings: it goes on by itself.
-type logger struct{ *slog.Logger }
+// warnings: it goes on by itself. It says the same several times a second for as
+// long as a broker is away, so a text is repeated every quietFor only.
+type logger struct {
+	*slog.Logger
+	said *sync.Map // text -> time.Time
+}
+
+const quietFor = 30 * time.Second
 
 func (logger) Level() kgo.LogLevel { return kgo.LogLevelWarn }
 
 func (l logger) Log(_ kgo.LogLevel, msg string, keyvals ...any) {
+	now := time.Now()
+	if before, ok := l.said.Swap(msg, now); ok && now.Sub(before.(time.Time)) < quietFor {
+		l.said.Store(msg, before)
+		return
+	}
 	l.Warn("kafka: "+msg, keyvals...)
 }
