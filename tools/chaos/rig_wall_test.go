@@ -220,7 +220,7 @@ const loadMin = 500
 // underLoad waits until the clients get through what they should.
 func (w *wall) underLoad() {
 	w.t.Helper()
-	if !poll(time.Minute, func() bool { return w.load.rate() >= loadMin }) {
+	if !poll(2*time.Minute, func() bool { return w.load.rate() >= loadMin }) {
 		w.t.Fatalf("the load came to %.0f acknowledged placements a second, want %d", w.load.rate(), loadMin)
 	}
 	w.load.atFault(w.load.rate())
