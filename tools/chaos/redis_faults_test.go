@@ -192,9 +192,13 @@ func redisFailover(t *testing.T, seed uint64) {
 	w.settle(expected{lost: 3000, resyncs: true})
 }
 
-// follow makes us look at the server that is the master now.
+// follow makes us look at the server that is the master now. Who only reads is not
+// told by anybody that a master is one no more.
 func (w *wall) follow(master *servers.Server) {
+	w.t.Helper()
 	w.redis = append([]*servers.Server{master}, without(w.redis, master)...)
+	w.client.Close()
+	w.see(master.Addr())
 }
 
 func without(all []*servers.Server, one *servers.Server) (rest []*servers.Server) {

@@ -108,7 +108,7 @@ func newLoad(w *wall) *load {
 	n := 64
 	l.every = 70 * time.Millisecond
 	if cd := w.layout.cooldown; cd > 0 {
-		n, l.every = int(750*cd/time.Second), cd
+		n, l.every = max(n, int(750*cd/time.Second)), max(l.every, cd)
 	}
 	l.addPainters(n)
 	l.addWatchers(3 * len(l.servers))

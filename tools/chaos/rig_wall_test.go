@@ -154,15 +154,13 @@ func (w *wall) open() *wall {
 // connect opens our own eyes on the servers.
 func (w *wall) connect() {
 	w.t.Helper()
-	quiet := slog.New(slog.DiscardHandler)
-	var err error
-	if w.client, err = redis.Open(w.t.Context(), redis.Options{Addrs: servers.Addrs(w.redis), Prefix: w.name, Logger: quiet}); err != nil {
-		w.t.Fatal(err)
-	}
+	w.see(servers.Addrs(w.redis)...)
 	w.t.Cleanup(func() { w.client.Close() })
 	if w.layout.alone {
 		return
 	}
+	quiet := slog.New(slog.DiscardHandler)
+	var err error
 	if w.topic, err = kafka.Open(kafka.Options{Brokers: w.layout.kafka, Topic: w.name, Logger: quiet}); err != nil {
 		w.t.Fatal(err)
 	}
@@ -171,6 +169,16 @@ func (w *wall) connect() {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { w.store.Close() })
+}
+
+// see opens our eyes on Redis.
+func (w *wall) see(addrs ...string) {
+	w.t.Helper()
+	client, err := redis.Open(w.t.Context(), redis.Options{Addrs: addrs, Prefix: w.name, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.client = client
 }
 
 // get returns a process by its name.
