@@ -323,7 +323,8 @@ func redisDiskFull(t *testing.T, seed uint64) {
 		out, err := os.ReadFile(fmt.Sprintf("/proc/%d/mounts", holder.Process.Pid))
 		return err == nil && strings.Contains(string(out), dir)
 	})
-	s.Args = append([]string{"nsenter", "-t", strconv.Itoa(holder.Process.Pid), "-m"}, s.Args...)
+	// A folder that is entered from outside would be the one below the mount.
+	s.Args = append([]string{"nsenter", "-t", strconv.Itoa(holder.Process.Pid), "-m", "sh", "-c", `cd "$0" && exec "$@"`, s.Dir}, s.Args...)
 	restart(t, s)
 	w.open()
 	before := w.epochs()
@@ -368,15 +369,18 @@ func cutFromRedis(t *testing.T, seed uint64) {
 	a := w.get("edge-A")
 	door.hole()
 	within(t, 20*time.Second, "open breakers", func() bool { return a.scrape()["pixelwall_redis_breakers_open"] > 0 })
-	res, err := http.Get("http://" + a.addr + "/api/v1/health")
-	if err != nil {
-		t.Error(err)
-	} else {
+	health := ""
+	if !poll(5*time.Second, func() bool {
+		res, err := http.Get("http://" + a.addr + "/api/v1/health")
+		if err != nil {
+			return false
+		}
 		body, _ := io.ReadAll(res.Body)
 		res.Body.Close()
-		if !strings.Contains(string(body), "down") {
-			t.Errorf("health does not say that Redis is down: %s", body)
-		}
+		health = string(body)
+		return strings.Contains(health, `"redis":"down`)
+	}) {
+		t.Errorf("health does not say that Redis is down: %s", health)
 	}
 	lasts(t, 8*time.Second)
 	door.heal()
