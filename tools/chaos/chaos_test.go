@@ -24,6 +24,7 @@ import (
 
 var (
 	which  = flag.String("chaos", os.Getenv("PIXELWALL_CHAOS"), "faults to run: all, short, or names as T1,T4; nothing runs none")
+	brief  = flag.Bool("chaos.brief", false, "faults last as long as in short")
 	seeded = flag.Uint64("chaos.seed", seedOf(os.Getenv("PIXELWALL_CHAOS_SEED")), "repeats a run; 0 draws a seed")
 )
 

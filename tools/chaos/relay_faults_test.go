@@ -136,4 +136,4 @@ func historyDown(t *testing.T, seed uint64) {
 }
 
 // full reports whether there is time for all.
-func full() bool { return *which != "short" }
+func full() bool { return *which != "short" && !*brief }

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -199,12 +200,27 @@ func parseMetrics(body []byte) map[string]float64 {
 	return sums
 }
 
-// tail returns the last lines of the log.
+// tail returns the last lines of the log, without the many that say that a broker
+// which was killed is not there.
 func (p *process) tail(n int) string {
 	text, err := os.ReadFile(p.log)
 	if err != nil {
 		return fmt.Sprint(err)
 	}
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	lines := slices.DeleteFunc(strings.Split(strings.TrimSpace(string(text)), "\n"), func(line string) bool {
+		return strings.Contains(line, "unable to open connection to broker")
+	})
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// counts returns what the process counts now, in one line.
+func (p *process) counts() string {
+	var all []string
+	for name, n := range p.scrape() {
+		if short, ok := strings.CutPrefix(name, "pixelwall_"); ok && n != 0 {
+			all = append(all, fmt.Sprintf("%s=%.6g", short, n))
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, " ")
 }

@@ -279,11 +279,14 @@ func (w *wall) end() {
 	}
 	for _, p := range w.all {
 		if p.running() {
+			if w.t.Failed() && !p.paused {
+				w.t.Logf("%s counts %s", p.name, p.counts())
+			}
 			p.cmd.Process.Kill()
 			<-p.ended
 		}
 		if w.t.Failed() {
-			w.t.Logf("the log of %s ends with:\n%s", p.name, p.tail(15))
+			w.t.Logf("the log of %s ends with:\n%s", p.name, p.tail(40))
 		}
 	}
 	if w.t.Failed() {
