@@ -289,15 +289,27 @@ func TestAPromotedReplicaIsFollowed(t *testing.T) {
 			return ""
 		}
 		defer r.Close()
-		text, _ := r.Do(t.Context(), r.B().Info().Section("replication").Build()).ToString()
+		text, _ := r.Do(context.Background(), r.B().Info().Section("replication").Build()).ToString()
 		return text
 	}
-	until(t, "the replicas have followed", func() bool {
-		text := info(stack.Redis[0])
-		_, offset, _ := strings.Cut(text, "master_repl_offset:")
-		offset, _, _ = strings.Cut(offset, "\r")
-		return strings.Count(text, "state=online,offset="+offset+",") == 2
+	t.Cleanup(func() {
+		if t.Failed() {
+			st, err := c.stand(context.Background(), 0)
+			t.Logf("the link is to %s, which stands at %+v (%v); %+v", master(c), st, err, c.Stats())
+			for _, s := range stack.Redis {
+				t.Logf("%s: %s", s.Addr(), info(s))
+			}
+		}
 	})
+	followed := func(master *servers.Server) func() bool {
+		return func() bool {
+			text := info(master)
+			_, offset, _ := strings.Cut(text, "master_repl_offset:")
+			offset, _, _ = strings.Cut(offset, "\r")
+			return strings.Count(text, "state=online,offset="+offset+",") == 2
+		}
+	}
+	until(t, "the replicas have followed", followed(stack.Redis[0]))
 	promote(stack.Redis[1], stack.Redis[2]) // the old master has no replica any more, and stops by itself
 	takes := func(s *servers.Server, epoch uint32) func() bool {
 		return func() bool {
@@ -309,10 +321,30 @@ func TestAPromotedReplicaIsFollowed(t *testing.T) {
 	// And back: the first one was armed once, and must not take that for now.
 	host, port, _ := strings.Cut(stack.Redis[1].Addr(), ":")
 	direct(stack.Redis[0], "REPLICAOF", host, port)
-	until(t, "the first one has followed", func() bool { return strings.Contains(info(stack.Redis[0]), "master_link_status:up") })
+	until(t, "the first one has followed", followed(stack.Redis[1]))
 	promote(stack.Redis[0], stack.Redis[2])
 	direct(stack.Redis[1], "REPLICAOF", strings.Split(stack.Redis[0].Addr(), ":")[0], strings.Split(stack.Redis[0].Addr(), ":")[1])
 	until(t, "placements are taken by the first one again, under a fence of their own", takes(stack.Redis[0], 3))
+}
+
+// A server that lost a fence, and is still armed by the one before, takes nothing
+// from an edge that has seen the later one.
+func TestAServerThatLostAFenceIsNotBelieved(t *testing.T) {
+	o := testOptions(t)
+	o.HoldFor = 30 * time.Millisecond
+	c := open(t, o)
+	config := testConfig()
+	must(t, takeOver(t.Context(), c.Outbox(), 0, 1, &config, new(uint32)))
+	if o := outcomes(t, c, crowd(0, 1)...)[0]; o.Err != nil {
+		t.Fatal(o.Err)
+	}
+	c.sequencer.queues[0].epoch = 7 // as of a master that is gone; the queue rests
+	refusedWith(t, outcomes(t, c, crowd(0, 1)...)[0], core.CodeUnavailable)
+	after := uint32(7)
+	must(t, takeOver(t.Context(), c.Outbox(), 0, 1, &config, &after))
+	if o := outcomes(t, c, crowd(0, 1)...)[0]; o.Err != nil || core.SeqEpoch(o.Seq) != 8 {
+		t.Errorf("%+v", o)
+	}
 }
 
 func master(c *Client) string {

@@ -62,13 +62,14 @@ func until(t testing.TB, what string, cond func() bool) {
 }
 
 // takeOver does for one shard what a relay does where the stream is the log, with
-// the stream's pixels as they are.
-func takeOver(ctx context.Context, o *Outbox, s core.ShardID, relay uint64, config *core.Config) error {
+// the stream's pixels as they are. after is the fence that it knows of.
+func takeOver(ctx context.Context, o *Outbox, s core.ShardID, relay uint64, config *core.Config, after *uint32) error {
 	st, err := o.Stand(ctx, s)
-	if err != nil || st.Armed {
+	if err != nil || st.Armed && st.Epoch >= *after {
 		return err
 	}
-	epoch := st.Epoch + 1
+	epoch := max(st.Epoch, *after) + 1
+	*after = epoch
 	if err := o.Fence(ctx, s, epoch); err != nil {
 		return err
 	}
@@ -93,13 +94,14 @@ func keepArmed(t testing.TB, c *Client, config core.Config) (stop func()) {
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
 		relay, first := rand.Uint64(), true
+		var epochs [core.ShardsMax]uint32
 		for {
 			var failed error
 			if present, err := c.readConfig(ctx, 0); err == nil && present != nil {
 				config = *present
 			}
 			for _, s := range config.Geometry().Shards() {
-				if err := takeOver(ctx, c.Outbox(), s, relay, &config); err != nil {
+				if err := takeOver(ctx, c.Outbox(), s, relay, &config, &epochs[s]); err != nil {
 					failed = err
 				}
 			}

@@ -1,4 +1,4 @@
-#!lua name=pixelwall_5
+#!lua name=pixelwall_6
 -- The sequencer of one shard: every function is one atomic step, and checks
 -- everything before its first write, because scripts do not roll back.
 --
@@ -147,10 +147,11 @@ local function put(b, field, value)
 end
 
 -- find returns seq and time of the request number of a page with record v; 0 when
--- that is expired; nothing when it was never stored.
+-- that is expired; nil when it was never stored, and then the page's highest number
+-- and its time.
 local function find(b, page, number, v, old)
   local last, index, base, time = unpack_bytes(RECORD, v)
-  if number > last then return nil end
+  if number > last then return nil, nil, last, time end
   if number < last then
     local field = page .. pack('<I4', number)
     local w = b.spills[field] or not b.begin and call('HGET', b.cur, field) or b.alive and call('HGET', b.prev, field)
@@ -158,7 +159,7 @@ local function find(b, page, number, v, old)
       local below, carried = 0, 0
       if #v > 22 then below, carried = unpack_bytes(TAIL, v, 23) end
       if number < below or number < carried and (old or not b.alive) then return 0 end
-      return nil
+      return nil, nil, last, time
     end
     index, base, time = unpack_bytes(WHERE, w)
   end
@@ -167,14 +168,13 @@ local function find(b, page, number, v, old)
 end
 
 -- remember enters request number4 at where, which find did not know, of a page
--- with record v.
-local function remember(b, page, number4, where, v, old)
-  local last, _, _, time = unpack_bytes(RECORD, v)
+-- with record v, highest number last, of time.
+local function remember(b, page, number, number4, where, v, old, last, time)
   local below, carried = 0, 0
   if #v > 22 then below, carried = unpack_bytes(TAIL, v, 23) end
   if old then below, carried = max(below, carried), last + 1 end
   local r = number4 .. where
-  if unpack_bytes('<I4', number4) < last then
+  if number < last then
     local field = page .. number4
     b.spills[field] = where
     put(b, field, where)
@@ -225,7 +225,8 @@ local function look_up(b, asked, pages, n)
     local page = pages[n + i]
     local v, old = record(b, n + i, page)
     if v then
-      answers[i] = said(find(b, page, unpack_bytes('<I4', asked, ASKED * i - 3), v, old))
+      local seq, when = find(b, page, unpack_bytes('<I4', asked, ASKED * i - 3), v, old)
+      answers[i] = said(seq, when)
     else
       answers[i] = '\3'
     end
@@ -270,8 +271,9 @@ local function place(keys, args)
     local seq, when
     if page[inst] or new[i] or old and old[i] then
       local v, o = record(b, i, inst)
-      seq, when = find(b, inst, unpack_bytes('<I4', number4), v, o)
-      if not seq then remember(b, inst, number4, index[j + 1] .. suffix, v, o) end
+      local number, last, last_time = unpack_bytes('<I4', number4), nil, nil
+      seq, when, last, last_time = find(b, inst, number, v, o)
+      if not seq then remember(b, inst, number, number4, index[j + 1] .. suffix, v, o, last, last_time) end
     else
       local r, w = number4 .. index[j + 1] .. suffix, b.n
       page[inst] = r
@@ -390,8 +392,10 @@ local function recall(keys, args)
     if not v then
       b.page[page] = number4 .. where
       put(b, page, number4 .. where)
-    elseif not find(b, page, unpack_bytes('<I4', number4), v, old) then
-      remember(b, page, number4, where, v, old)
+    else
+      local number = unpack_bytes('<I4', number4)
+      local seq, _, last, time = find(b, page, number, v, old)
+      if not seq then remember(b, page, number, number4, where, v, old, last, time) end
     end
   end
   close(b)
@@ -478,7 +482,7 @@ end
 
 local function register(name, body, flags)
   redis.register_function {
-    function_name = 'pixelwall_5_' .. name,
+    function_name = 'pixelwall_6_' .. name,
     callback = function(keys, args)
       if not call then begin() end
       return body(keys, args)

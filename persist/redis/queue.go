@@ -28,7 +28,7 @@ type queue struct {
 	unarmedAt time.Time // since when the shard is known to be armed by nobody
 
 	// Of the goroutine that runs.
-	epoch uint32
+	epoch uint32 // the highest fence that we have seen
 	buf   []byte
 }
 

@@ -67,7 +67,7 @@ func TestRequestsAnswerLikeAMapThatNeverForgets(t *testing.T) {
 	}
 	for seed := range uint64(6) {
 		shard := core.ShardID(seed % 4)
-		if err := takeOver(t.Context(), c.Outbox(), shard, 1, &config); err != nil {
+		if err := takeOver(t.Context(), c.Outbox(), shard, 1, &config, new(uint32)); err != nil {
 			t.Fatal(err)
 		}
 		st, err := c.Outbox().Stand(t.Context(), shard)

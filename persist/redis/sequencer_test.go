@@ -21,7 +21,7 @@ func refusedWith(t testing.TB, o core.Outcome, code core.Code) {
 func TestPlaceRefusesBeforeItWrites(t *testing.T) {
 	c := open(t, testOptions(t))
 	config := testConfig()
-	if err := takeOver(t.Context(), c.Outbox(), 0, 1, &config); err != nil {
+	if err := takeOver(t.Context(), c.Outbox(), 0, 1, &config, new(uint32)); err != nil {
 		t.Fatal(err)
 	}
 	good := string(appendEvent(nil, &core.Placement{Offset: 7, Color: 3, User: 1, Request: core.Request{Instance: 1, Number: 1}}))

@@ -228,18 +228,15 @@ func (q *queue) askEpoch() error {
 
 // awaitFence waits a moment for a shard that is not armed. Who has waited for
 // HoldFor, or comes to a shard that was not for so long, is refused.
+//
+// A fence below one that we have seen is none: the server was put back to before
+// it, and what it would acknowledge is in nobody's log. Its relay will see that too.
 func (q *queue) awaitFence(batch []*item, err error) []*item {
-	epoch, armed := stance(err)
-	q.epoch = epoch
-	if armed {
+	if epoch, armed := stance(err); armed && epoch >= q.epoch {
+		q.epoch = epoch
 		return batch
 	}
-	q.mu.Lock()
-	if q.unarmedAt.IsZero() {
-		q.unarmedAt = time.Now()
-	}
-	since := q.unarmedAt
-	q.mu.Unlock()
+	since := q.unarmedSince()
 	for {
 		if time.Since(since) >= q.c.opts.HoldFor {
 			refusal := unavailable(err)
@@ -250,12 +247,22 @@ func (q *queue) awaitFence(batch []*item, err error) []*item {
 			return batch
 		}
 		pause(q.c.ctx, 2*retryEvery)
-		if st, err := q.c.stand(q.c.ctx, q.shard); err == nil && st.Armed {
+		if st, err := q.c.stand(q.c.ctx, q.shard); err == nil && st.Armed && st.Epoch >= q.epoch {
 			q.epoch = st.Epoch
 			q.armed()
 			return batch
 		}
 	}
+}
+
+// unarmedSince notes that the shard takes no placements, and returns since when.
+func (q *queue) unarmedSince() time.Time {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.unarmedAt.IsZero() {
+		q.unarmedAt = time.Now()
+	}
+	return q.unarmedAt
 }
 
 // armed notes that the shard takes placements.
