@@ -76,7 +76,7 @@ func TestARegionFollowsAMirror(t *testing.T) {
 	kill = w.mirror(binary, "--recopy", "1000")
 	q.shows(last.Shard, last.Seq)
 	kill()
-	kill = w.mirror(binary, "--recopy", "1000") // all of it once more
+	w.mirror(binary, "--recopy", "1000") // all of it once more
 	last = paint(q, 20)
 	for _, c := range []*peer{p, q} {
 		c.shows(last.Shard, last.Seq)

@@ -315,8 +315,7 @@ func TestFaultsOfEitherSideAreWaitedOut(t *testing.T) {
 			}
 			return effect()
 		}
-		var w *Worker
-		w = New(b.options(b.archive.As(serial(hook))))
+		w := New(b.options(b.archive.As(serial(hook))))
 		stop := run(t, w)
 		defer stop()
 		for i := range 60 {

@@ -24,7 +24,6 @@ type bench struct {
 	topicDown, streamDown atomic.Bool
 	fetched               atomic.Int64 // when the topic last answered, unix ns
 
-	mu   sync.Mutex     // protects following
 	left []*core.Record // in the stream alone
 }
 

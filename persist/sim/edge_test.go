@@ -153,7 +153,7 @@ func (e *edge) report(p *process) {
 func (e *edge) place(p *process) {
 	r := rand.New(rand.NewPCG(e.w.seed, number(p.name)+p.life))
 	page := core.Request{Instance: p.id("page")}
-	s := &sender{w: e.w, p: p, outbox: e.w.plant.outbox(p, e.w.outbox.As(p.hook)).(placer)}
+	s := &sender{w: e.w, p: p, outbox: e.w.plant.outbox(p, e.w.outbox.As(p.hook))}
 	for wait(p.ctx, time.Duration(r.ExpFloat64()*float64(250*time.Millisecond))+1) && !e.w.isCalm() {
 		shards := e.w.shards()
 		shard := shards[r.IntN(len(shards))]
