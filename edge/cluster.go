@@ -45,6 +45,7 @@ type cluster struct {
 	follow      *failover.Log                    // what the hub follows; nil: Redis alone
 
 	config   atomic.Pointer[core.Config] // as Redis had it last
+	unarmed  atomic.Int64                // shards that take no placements until a relay comes
 	seen     seen                        // Redis alone
 	canvas   atomic.Uint64
 	pictures atomic.Pointer[pictures]
@@ -240,6 +241,9 @@ func (c *cluster) reload(ctx context.Context) (*core.Snapshot, error) {
 // state says whether placements are taken.
 func (c *cluster) state() (api.Status, string) {
 	refusing, of, why := c.redis.Sequencer().Refusing()
+	if unarmed := int(c.unarmed.Load()); unarmed > refusing {
+		refusing, why = min(unarmed, of), "no relay has taken the shard over since Redis was started"
+	}
 	switch {
 	case of == refusing && why != "":
 		return api.StatusReadOnly, why
@@ -301,6 +305,32 @@ func (c *cluster) watchConfig(ctx context.Context) {
 		if !pause(ctx, every) {
 			return
 		}
+	}
+}
+
+// unarmedAfter is how long a shard must stand still before it is told: a take-over
+// takes less.
+const unarmedAfter = 3 * time.Second
+
+// watchArmed counts the shards that nobody has armed, also while nobody paints.
+func (c *cluster) watchArmed(ctx context.Context) {
+	var since [core.ShardsMax]time.Time // when it was first found unarmed; zero: it is armed
+	for pause(ctx, time.Second) {
+		unarmed := int64(0)
+		for _, s := range c.shards() {
+			stand, err := c.redis.Outbox().Stand(ctx, s)
+			switch {
+			case err != nil: // the breaker tells
+			case stand.Armed:
+				since[s] = time.Time{}
+			case since[s].IsZero():
+				since[s] = time.Now()
+			}
+			if !since[s].IsZero() && time.Since(since[s]) >= unarmedAfter {
+				unarmed++
+			}
+		}
+		c.unarmed.Store(unarmed)
 	}
 }
 

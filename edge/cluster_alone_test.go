@@ -124,20 +124,28 @@ func TestARestartOfRedisAloneCostsNobodyAFetch(t *testing.T) {
 // canvas id, and seqs go on where nobody has seen any.
 func TestARedisThatWasFlushedIsFilledFromAnArchive(t *testing.T) {
 	w, _ := ownRedis(t)
-	a := w.edge()
-	b := w.edge("--roles", "gateway,relay") // which would make a blank canvas
+	dir := tempDir(t)
+	b := w.edge("--roles", "gateway,relay,snapshot") // has nothing to give back
+	a := w.edge("--roles", "gateway,archive", "--data", dir)
 	p, q := a.fresh(1).hello(a.token()).watch(all4), b.fresh(2).hello(b.token()).watch(all4)
-	for i := range 4 {
-		p.placed(p.place(600*(i&1), 600*(i>>1), 3+i))
+	inside, last := w.inside(), wire.Placed{}
+	for i := range 5 { // the last one in the first shard
+		last = p.placed(p.place(600*(i&1), 600*(i>>1&1)+i>>2, 3+i))
+		archived(t, inside, last)
+		p.shows(last.Shard, last.Seq)
+		q.shows(last.Shard, last.Seq)
 	}
-	last := p.placed(p.place(7, 7, 7))
-	archived(t, w.inside(), last)
-	q.shows(last.Shard, last.Seq)
 	c := w.client()
 	if err := c.Do(t.Context(), c.B().Flushall().Build()).Error(); err != nil {
 		t.Fatal(err)
 	}
+	waitFor(t, "a relay that makes no blank canvas over the one that was", func() bool { return strings.Contains(b.log.String(), "no snapshot to build it from") })
+	if err := a.end(); err != nil {
+		t.Fatal(err)
+	}
+	a = w.begin("--data", dir) // relays as well
 	next := q.paintsWhenItCan(8, 8, 8)
+	p.moves(a.serves(), a.token(), all4)
 	if core.SeqEpoch(next.Seq) <= core.SeqEpoch(last.Seq) {
 		t.Errorf("seq %d came after seq %d of the Redis before", next.Seq, last.Seq)
 	}
@@ -166,7 +174,10 @@ func TestARedisThatWasFlushedIsFilledFromAnArchive(t *testing.T) {
 // seq is given twice, and load what there is.
 func TestARedisThatIsPutBack(t *testing.T) {
 	w, server := ownRedis(t)
-	a, b := w.edge(), w.edge()
+	relay := w.begin("--roles", "relay")
+	a := w.edge("--roles", "gateway,archive,snapshot")
+	b := w.edge("--roles", "gateway,archive,snapshot")
+	relay.serves()
 	p, q := a.fresh(1).hello(a.token()).watch(1), b.fresh(2).hello(b.token()).watch(1)
 	kept := p.placed(p.place(1, 1, 3))
 	archived(t, w.inside(), kept)
@@ -179,9 +190,11 @@ func TestARedisThatIsPutBack(t *testing.T) {
 	gone := p.paintsWhenItCan(2, 2, 4) // in the next epoch
 	q.shows(gone.Shard, gone.Seq)
 	archived(t, w.inside(), gone)
-	restarts(t, server, func() {
-		putBack(t, server.Dir, backup)
-	})
+	if err := relay.end(); err != nil { // with what it remembers
+		t.Fatal(err)
+	}
+	restarts(t, server, func() { putBack(t, server.Dir, backup) })
+	w.edge("--roles", "relay")
 	for _, c := range []*peer{p, q} {
 		c.until("a resync", func() bool { return c.lost == 1 })
 	}

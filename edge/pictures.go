@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,13 +19,38 @@ type pictures struct {
 	canvas *redis.Canvas
 
 	published, board atomic.Int64 // snapshots taken from each
+
+	mu    sync.Mutex // protects following
+	heads core.Heads // of the published canvas
+	since [core.ShardsMax]time.Time
 }
 
 // picturesTimeout bounds how long a request waits for Redis before the board is
 // served.
 const picturesTimeout = 500 * time.Millisecond
 
+// staleAfter is how long a published copy may lag behind the board without moving.
+// A shard that nobody has armed is not published; its copy would grow older than what
+// an edge remembers, and clients would fetch it again and again.
+const staleAfter = 5 * time.Second
+
 func newPictures(h *fanout.Hub, c *redis.Canvas) *pictures { return &pictures{hub: h, canvas: c} }
+
+// stale reports whether published, the heads of the published canvas, stand still
+// while the board goes on.
+func (p *pictures) stale(published *core.Heads) bool {
+	board, now := p.hub.Heads(), time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	stale := false
+	for s, seq := range published {
+		if seq != p.heads[s] || seq >= board[s] {
+			p.heads[s], p.since[s] = seq, now
+		}
+		stale = stale || now.Sub(p.since[s]) >= staleAfter
+	}
+	return stale
+}
 
 // Config implements api.Canvas.
 func (p *pictures) Config() *core.Config { return p.hub.Config() }
@@ -34,7 +60,7 @@ func (p *pictures) Heads() core.Heads {
 	ctx, cancel := context.WithTimeout(context.Background(), picturesTimeout)
 	defer cancel()
 	heads, err := p.canvas.Heads(ctx)
-	if err != nil {
+	if err != nil || p.stale(&heads) {
 		return p.hub.Heads()
 	}
 	return heads
@@ -45,7 +71,7 @@ func (p *pictures) Snapshot() *core.Snapshot {
 	ctx, cancel := context.WithTimeout(context.Background(), picturesTimeout)
 	defer cancel()
 	s, err := p.canvas.Snapshot(ctx)
-	if err != nil {
+	if err != nil || p.stale(&s.Heads) {
 		p.board.Add(1)
 		return p.hub.Snapshot()
 	}

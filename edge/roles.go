@@ -18,6 +18,9 @@ func (c *cluster) startRoles() {
 	c.roles.cancel = cancel
 	run := func(f func(context.Context)) { c.roles.parts.Go(func() { f(ctx) }) }
 	run(c.watchConfig)
+	if c.s.roles[roleGateway] {
+		run(c.watchArmed)
+	}
 	if c.topic == nil {
 		run(c.reportSeen)
 	}

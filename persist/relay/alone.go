@@ -85,6 +85,11 @@ func (sh *shard) stepAlone(ctx context.Context) (time.Duration, error) {
 // have been put back, and another relay may have made the canvas and armed it.
 func (sh *shard) takeOverAlone(ctx context.Context, stand *core.Stand) error {
 	o := &sh.relay.o
+	if stand.Canvas == 0 { // each fence uses up an epoch
+		if _, _, err := sh.baseAlone(ctx); err != nil {
+			return err
+		}
+	}
 	epoch := sh.epochAlone(max(stand.Epoch, core.SeqEpoch(stand.Seen)))
 	if err := o.Outbox.Fence(ctx, sh.id, epoch); err != nil {
 		return err
