@@ -304,11 +304,8 @@ func redisDiskFull(t *testing.T, seed uint64) {
 	}
 	w := newWall(t, seed, layout{})
 	s := w.redis[0]
-	dir := filepath.Join(s.Dir, "appendonlydir")
+	dir := filepath.Join(s.Dir, "small")
 	kill(t, s)
-	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
-	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -323,8 +320,7 @@ func redisDiskFull(t *testing.T, seed uint64) {
 		out, err := os.ReadFile(fmt.Sprintf("/proc/%d/mounts", holder.Process.Pid))
 		return err == nil && strings.Contains(string(out), dir)
 	})
-	// A folder that is entered from outside would be the one below the mount.
-	s.Args = append([]string{"nsenter", "-t", strconv.Itoa(holder.Process.Pid), "-m", "sh", "-c", `cd "$0" && exec "$@"`, s.Dir}, s.Args...)
+	s.Args = append(append([]string{"nsenter", "-t", strconv.Itoa(holder.Process.Pid), "-m"}, s.Args...), "--dir", dir)
 	restart(t, s)
 	w.open()
 	before := w.epochs()

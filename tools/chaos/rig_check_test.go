@@ -400,6 +400,6 @@ func (s *tally) add(r result, phantoms int64, failed bool) {
 func (s *tally) summary(planned int, seed uint64, took time.Duration) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return fmt.Sprintf("chaos: %d faults, %d runs came to their end and %d of them failed, seed %d, %.0f s: acknowledged %d, lost %d, phantoms %d, duplicates %d",
-		planned, s.run, s.failed, seed, took.Seconds(), s.acked, s.lost, s.phantoms, s.duplicate)
+	return fmt.Sprintf("chaos: %d of %d faults run to their end, %d of those failed, seed %d, %.0f s: acknowledged %d, lost %d, phantoms %d, duplicates %d",
+		s.run, planned, s.failed, seed, took.Seconds(), s.acked, s.lost, s.phantoms, s.duplicate)
 }
