@@ -161,6 +161,11 @@ func (s *Store) At(ctx context.Context, timeMS int64) (*core.Snapshot, error) {
 
 // load returns the snapshot of r, nil when it is of no use.
 func (s *Store) load(ctx context.Context, c *session, r *stored) (*core.Snapshot, error) {
+	if c.canvas.Load() == 0 { // another process has named it since we connected
+		if err := s.checkCanvas(ctx, c); err != nil {
+			return nil, err
+		}
+	}
 	snap, err := r.decode(c.canvas.Load())
 	if err != nil {
 		s.o.Logger.Warn("snapshot passed over", "time", r.TS, "error", err)

@@ -49,6 +49,23 @@ func TestASnapshotComesBackWithItsHolders(t *testing.T) {
 	}
 }
 
+// A relay that connects before there is a canvas never names it; it reads what
+// others put all the same.
+func TestWhoCameBeforeTheCanvasReadsItsSnapshots(t *testing.T) {
+	early := fresh(t)
+	s := ready(t, early.o)
+	mustWrite(t, s, start(), placements(1, 10))
+	want := snapshotAt(startMS, 10)
+	mustPut(t, s, want)
+	got, err := early.Latest(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("came back with heads %v of canvas %x", got.Heads[:4], got.Canvas)
+	}
+}
+
 // timesOf returns the times of the snapshots that there are, newest first.
 func timesOf(t *testing.T, s *Store) (all []int64) {
 	t.Helper()
