@@ -86,6 +86,7 @@ func archived(t *testing.T, c *redis.Client, placed wire.Placed) (archives int) 
 }
 
 func TestARestartOfRedisAloneCostsNobodyAFetch(t *testing.T) {
+	t.Parallel()
 	w, server := ownRedis(t)
 	a, b := w.edge(), w.edge()
 	p, q := a.fresh(1).hello(a.token()).watch(all4), b.fresh(2).hello(b.token()).watch(all4)
@@ -123,6 +124,7 @@ func TestARestartOfRedisAloneCostsNobodyAFetch(t *testing.T) {
 // Everything that Redis held is gone. An archive gives it back under the same
 // canvas id, and seqs go on where nobody has seen any.
 func TestARedisThatWasFlushedIsFilledFromAnArchive(t *testing.T) {
+	t.Parallel()
 	w, _ := ownRedis(t)
 	dir := tempDir(t)
 	b := w.edge("--roles", "gateway,relay,snapshot") // has nothing to give back
@@ -173,6 +175,7 @@ func TestARedisThatWasFlushedIsFilledFromAnArchive(t *testing.T) {
 // what edges and archives saw since is in nobody's log. They report it, so that no
 // seq is given twice, and load what there is.
 func TestARedisThatIsPutBack(t *testing.T) {
+	t.Parallel()
 	w, server := ownRedis(t)
 	relay := w.begin("--roles", "relay")
 	a := w.edge("--roles", "gateway,archive,snapshot")
@@ -224,6 +227,7 @@ func TestARedisThatIsPutBack(t *testing.T) {
 
 // A folder from which nothing leads to what Redis has is kept, and another begun.
 func TestAnArchiveOfAnotherCanvasIsSetAside(t *testing.T) {
+	t.Parallel()
 	w := sharedRedis(t)
 	dir := tempDir(t)
 	a := w.edge("--data", dir)
@@ -276,6 +280,7 @@ func putBack(t *testing.T, dir, backup string) {
 }
 
 func TestRolesOfSeveralProcesses(t *testing.T) {
+	t.Parallel()
 	w := sharedRedis(t)
 	gateway := w.begin("--roles", "gateway")
 	relay := w.edge("--roles", "relay")
@@ -306,6 +311,7 @@ func TestRolesOfSeveralProcesses(t *testing.T) {
 }
 
 func TestFlagsThatContradictACanvasInRedis(t *testing.T) {
+	t.Parallel()
 	w := sharedRedis(t)
 	r := w.edge("--palette", "place2022", "--cooldown", "3s")
 	r.fresh(1)
@@ -337,6 +343,7 @@ func (r *running) waitsForCooldown(ms int) {
 }
 
 func TestAStartCanvasInRedis(t *testing.T) {
+	t.Parallel()
 	w := sharedRedis(t)
 	w.size = ""
 	palette, _ := core.NamedPalette("place2017")

@@ -43,6 +43,7 @@ func (p *peer) refusedForNow(x, y, color int) {
 }
 
 func TestRedisIsDown(t *testing.T) {
+	t.Parallel()
 	w, server := ownRedis(t)
 	dir := tempDir(t)
 	publisher := w.begin("--roles", "snapshot")
@@ -94,6 +95,7 @@ func TestRedisIsDown(t *testing.T) {
 }
 
 func TestTheLimiterIsDown(t *testing.T) {
+	t.Parallel()
 	w := sharedRedis(t)
 	limiter := stacktest.Own(t, servers.Options{Redis: &servers.RedisOptions{}}).Redis[0]
 	a := w.edge("--limiter-redis", limiter.Addr(), "--cooldown", "1h")
@@ -121,6 +123,7 @@ func TestTheLimiterIsDown(t *testing.T) {
 // Each service goes away in turn while two edges serve, and comes back. The
 // servers take so long to start that one set serves all of it.
 func TestEachServiceGoesAway(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it starts Kafka and Cassandra three times")
 	}

@@ -41,6 +41,7 @@ func (w *wall) mirror(binary string, more ...string) (kill func()) {
 // An edge of a region follows a mirror that is killed and copies a thousand
 // records again, under other offsets. Its clients see each event once.
 func TestARegionFollowsAMirror(t *testing.T) {
+	t.Parallel()
 	w := sharedWall(t)
 	binary := filepath.Join(t.TempDir(), "mirror")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "pixelwall/tools/mirror").CombinedOutput(); err != nil {
@@ -57,7 +58,11 @@ func TestARegionFollowsAMirror(t *testing.T) {
 	if p.canvas != q.canvas {
 		t.Fatalf("the canvases are %x and %x", p.canvas, q.canvas)
 	}
-	// One record a placement, all in one shard, so that a thousand of them are copied twice.
+	// One placement a record, all in one shard, so that what is copied again is much.
+	many := 1000
+	if testing.Short() {
+		many = 200
+	}
 	paint := func(c *peer, n int) (last wire.Placed) {
 		t.Helper()
 		for i := range n {
@@ -71,7 +76,7 @@ func TestARegionFollowsAMirror(t *testing.T) {
 		c.shows(last.Shard, last.Seq)
 	}
 	kill()
-	last = paint(p, 1000)
+	last = paint(p, many)
 	p.shows(last.Shard, last.Seq)
 	kill = w.mirror(binary, "--recopy", "1000")
 	q.shows(last.Shard, last.Seq)

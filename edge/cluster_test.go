@@ -17,10 +17,12 @@ const all6 = 0b1011111 // the shards of a 1500 × 1000 canvas
 // Two edges on one canvas, with everything that a fleet promises its clients.
 // They share the servers' set-up, which takes longer than the tests do.
 func TestTwoEdgesOnOneCluster(t *testing.T) {
+	t.Parallel()
 	twoEdges(t, sharedWall(t))
 }
 
 func TestTwoEdgesOnRedisAlone(t *testing.T) {
+	t.Parallel()
 	w, _ := ownRedis(t)
 	w.own = true
 	twoEdges(t, w)

@@ -13,16 +13,16 @@ import (
 
 // pictures is the canvas that the edges of a cluster serve over HTTP: the copy
 // that is published in Redis, so that every origin has the same bytes under the
-// same name. While Redis does not answer it is this edge's own board.
+// same name. While Redis does not answer, or nobody publishes, it is this edge's own board.
 type pictures struct {
 	hub    *fanout.Hub
 	canvas *redis.Canvas
 
 	published, board atomic.Int64 // snapshots taken from each
 
-	mu    sync.Mutex // protects following
-	heads core.Heads // of the published canvas
-	since [core.ShardsMax]time.Time
+	mu    sync.Mutex                // protects following
+	heads core.Heads                // of the published canvas
+	since [core.ShardsMax]time.Time // when they were first found behind the board's; zero: they are not
 }
 
 // picturesTimeout bounds how long a request waits for Redis before the board is
@@ -44,10 +44,14 @@ func (p *pictures) stale(published *core.Heads) bool {
 	defer p.mu.Unlock()
 	stale := false
 	for s, seq := range published {
-		if seq != p.heads[s] || seq >= board[s] {
+		switch {
+		case seq >= board[s]:
+			p.since[s] = time.Time{}
+		case p.since[s].IsZero() || seq != p.heads[s]:
 			p.heads[s], p.since[s] = seq, now
+		default:
+			stale = stale || now.Sub(p.since[s]) >= staleAfter
 		}
-		stale = stale || now.Sub(p.since[s]) >= staleAfter
 	}
 	return stale
 }
