@@ -139,11 +139,12 @@ func (s *stretch) writers() (writers map[uint32]core.Holder, start claim) {
 	}
 	writers = make(map[uint32]core.Holder)
 	claims := make(map[uint32]taken)
-	head, some := uint64(0), false
+	head, some, claimed := uint64(0), false, uint32(0)
 	for i := range s.entries {
 		e := &s.entries[i]
 		epoch := e.holder.Epoch
 		if e.kind == core.KindClaim {
+			claimed = max(claimed, epoch)
 			if _, known := claims[epoch]; !known {
 				claims[epoch] = taken{e.holder, head, some}
 			}
@@ -159,7 +160,12 @@ func (s *stretch) writers() (writers map[uint32]core.Holder, start claim) {
 				start = e.claim()
 			}
 		}
-		head, some = max(head, e.last), true
+		if epoch >= claimed { // else it was void when it was written, and no take-over joins it
+			head, some = max(head, e.last), true
+		}
+	}
+	if s.at == 0 { // nobody can have claimed before the first record of all
+		start = claim{}
 	}
 	return writers, start
 }

@@ -194,3 +194,52 @@ func TestASearchReadsLittle(t *testing.T) {
 		t.Errorf("%d reads", worst)
 	}
 }
+
+// A relay that is deposed in the middle of its take-over has published more again
+// than what counts. Whoever takes over next joins what counts, not that.
+func TestASearchSeesThroughATakeOverThatWasDeposed(t *testing.T) {
+	holder := func(e uint32) core.Holder { return core.Holder{Epoch: e, Relay: uint64(100 + e)} }
+	record := func(e uint32, r core.Record) *core.Record {
+		r.Canvas, r.Shard, r.Epoch, r.Relay = layoutCanvas, layoutShard, e, holder(e).Relay
+		return &r
+	}
+	one := core.EpochSeq(1)
+	m := newMemoryPartition(t, []*core.Record{
+		record(1, core.Record{Kind: core.KindClaim}),
+		record(1, core.Record{Kind: core.KindStart, Config: layoutConfig()}),
+		record(1, core.Record{Kind: core.KindMarker, First: one, LastOld: 0}),
+		record(1, core.Record{Kind: core.KindPlacements, First: one + 1, Events: make([]core.Event, 2)}),
+		record(2, core.Record{Kind: core.KindClaim}),
+		record(3, core.Record{Kind: core.KindClaim}),
+		record(2, core.Record{Kind: core.KindPlacements, First: one + 3, Events: make([]core.Event, 4)}), // void
+		record(4, core.Record{Kind: core.KindClaim}),
+		record(4, core.Record{Kind: core.KindMarker, First: core.EpochSeq(4), LastOld: one + 2}),
+		record(4, core.Record{Kind: core.KindPlacements, First: core.EpochSeq(4) + 1, Events: make([]core.Event, 1)}),
+	}, 100)
+	for _, tt := range []struct {
+		begin  int64
+		from   uint64
+		offset int64
+		holder core.Holder
+	}{
+		{0, 0, 0, core.Holder{}},
+		{0, one + 1, 3, holder(1)},
+		{0, one + 2, 8, holder(4)},
+		{2, one + 2, 8, holder(4)}, // what came before is gone
+	} {
+		m.begin = tt.begin
+		k := &seeker{log: m, shard: layoutShard, back: layoutBack}
+		at, err := k.seek(t.Context(), tt.from)
+		if err != nil {
+			t.Errorf("from %d: %v", tt.from, err)
+			continue
+		}
+		got := core.Holder{}
+		if at.claim != nil {
+			got = at.claim.Holder()
+		}
+		if at.offset != tt.offset || got != tt.holder {
+			t.Errorf("from %d: offset %d under %v, want %d under %v", tt.from, at.offset, got, tt.offset, tt.holder)
+		}
+	}
+}
