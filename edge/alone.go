@@ -49,9 +49,8 @@ func (c *cluster) fillFolder(ctx context.Context, folder *embedded.Archive, o ar
 	stream := filtered(c.redis.Stream())
 	o.Tail = func(ctx context.Context, shards []core.ShardID, from core.Heads, fn func(*core.Record) error) error {
 		err := stream(ctx, shards, from, func(r *core.Record) error {
-			if r.Canvas != folder.CanvasID() {
-				err := fmt.Errorf("it is of canvas %016x, Redis has canvas %016x", folder.CanvasID(), r.Canvas)
-				end(errors.Join(errLeft, err))
+			if err := sameCanvas(folder, r.Canvas); err != nil {
+				end(err)
 				return err
 			}
 			return fn(r)
@@ -66,7 +65,7 @@ func (c *cluster) fillFolder(ctx context.Context, folder *embedded.Archive, o ar
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		c.tellArchived(ctx, folder)
+		end(c.tellArchived(ctx, folder))
 	}()
 	w.Run(ctx)
 	<-done
@@ -78,6 +77,13 @@ func (c *cluster) fillFolder(ctx context.Context, folder *embedded.Archive, o ar
 
 // errLeft is why a folder is set aside.
 var errLeft = errors.New("the archive does not lead to what Redis has")
+
+func sameCanvas(folder *embedded.Archive, canvas uint64) error {
+	if folder.CanvasID() == canvas {
+		return nil
+	}
+	return errors.Join(errLeft, fmt.Errorf("it is of canvas %016x, Redis has canvas %016x", folder.CanvasID(), canvas))
+}
 
 // A leftArchive tells when the folder cannot take back what Redis lost.
 type leftArchive struct {
@@ -136,28 +142,46 @@ func (c *cluster) openFolder(ctx context.Context) (*embedded.Archive, error) {
 // tellArchivedEvery is how often Redis hears what the folder holds.
 const tellArchivedEvery = 2 * time.Second
 
-// tellArchived says in Redis how far the folder is: nobody trims beyond that.
-func (c *cluster) tellArchived(ctx context.Context, folder *embedded.Archive) {
+// tellArchived says in Redis how far the folder is: nobody trims beyond that. It
+// ends with ctx, or when Redis has another canvas, which the streams alone do not
+// tell where they lie before the end of the folder.
+func (c *cluster) tellArchived(ctx context.Context, folder *embedded.Archive) error {
 	owner, told := uint64(0), ""
 	for {
-		var err error
-		if owner == 0 {
-			owner, err = ownName(filepath.Join(c.s.Data, "archive-name"))
-		}
-		if err == nil {
-			var heads core.Heads
-			if heads, err = folder.Heads(ctx); err == nil {
-				err = c.redis.Outbox().Archived(ctx, owner, heads)
-			}
+		err := c.tellArchivedOnce(ctx, folder, &owner)
+		if errors.Is(err, errLeft) {
+			return err
 		}
 		if err != nil && err.Error() != told && ctx.Err() == nil {
 			told = err.Error()
 			c.log.Warn("others do not hear what is archived here", "err", err)
 		}
 		if !pause(ctx, tellArchivedEvery) {
-			return
+			return context.Cause(ctx)
 		}
 	}
+}
+
+func (c *cluster) tellArchivedOnce(ctx context.Context, folder *embedded.Archive, owner *uint64) (err error) {
+	if *owner == 0 {
+		if *owner, err = ownName(filepath.Join(c.s.Data, "archive-name")); err != nil {
+			return err
+		}
+	}
+	stand, err := c.redis.Outbox().Stand(ctx, 0)
+	if err != nil {
+		return err
+	}
+	if stand.Canvas != 0 { // otherwise it is to be given back
+		if err := sameCanvas(folder, stand.Canvas); err != nil {
+			return err
+		}
+	}
+	heads, err := folder.Heads(ctx)
+	if err != nil {
+		return err
+	}
+	return c.redis.Outbox().Archived(ctx, *owner, heads)
 }
 
 // ownName returns the number under which this archive is known, kept in a file so
