@@ -184,15 +184,16 @@ func (w *wall) sameHistory(heads core.Heads, events []entry) {
 	if w.layout.alone {
 		return
 	}
-	ctx, cancel := context.WithTimeout(w.t.Context(), settleTime)
-	defer cancel()
 	within(w.t, settleTime, "an answer of the history", func() bool { return w.store.Health() == "ok" })
 	// A reader of event_log that came too early is told so; the archive is waited for.
+	var have core.Heads
+	var err error
 	if !poll(settleTime, func() bool {
-		have, err := w.store.Heads(ctx)
+		short, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
+		defer cancel()
+		have, err = w.store.Heads(short)
 		return err == nil && have == heads
 	}) {
-		have, err := w.store.Heads(ctx)
 		w.t.Errorf("the history ends at %v, the log at %v: %v", have[:shards], heads[:shards], err)
 		return
 	}
