@@ -271,6 +271,8 @@ type peer struct {
 	closed   *closing // after the connection ended
 	instance uint64
 	number   uint32
+	sent     map[uint32]wire.Place // by number
+	last     wire.Refusal          // what the last answer was, if it was one
 	dec      wire.Decoder
 }
 
@@ -345,7 +347,11 @@ func (p *peer) watch(mask uint64) *peer {
 // place sends a placement under the next number.
 func (p *peer) place(x, y, color int) uint32 {
 	p.number++
-	p.send(wire.Place{Number: p.number, X: uint16(x), Y: uint16(y), Color: uint8(color)})
+	if p.sent == nil {
+		p.sent = make(map[uint32]wire.Place)
+	}
+	p.sent[p.number] = wire.Place{Number: p.number, X: uint16(x), Y: uint16(y), Color: uint8(color)}
+	p.send(p.sent[p.number])
 	return p.number
 }
 
@@ -358,7 +364,7 @@ func (p *peer) answer(number uint32) any {
 			placed, ok := a.(wire.Placed)
 			refused, ok2 := a.(wire.Refusal)
 			if ok && placed.Number == number || ok2 && refused.Number == number {
-				found = a
+				found, p.last = a, refused
 				p.answers = append(p.answers[:i], p.answers[i+1:]...)
 				return true
 			}
@@ -368,20 +374,28 @@ func (p *peer) answer(number uint32) any {
 	return found
 }
 
-// placed waits for a placement to be stored.
+// placed waits for a placement to be stored. What is refused for now is sent again
+// when it may, under its number, as PROTOCOL.md says.
 func (p *peer) placed(number uint32) wire.Placed {
 	p.t.Helper()
-	a, ok := p.answer(number).(wire.Placed)
-	if !ok {
-		p.t.Fatalf("placement %d was refused", number)
+	for began := time.Now(); ; {
+		a, ok := p.answer(number).(wire.Placed)
+		if ok {
+			return a
+		}
+		again, ok := p.sent[number]
+		if p.last.Code != uint8(core.CodeUnavailable) || p.last.RetryAfterMS == 0 || !ok || time.Since(began) > time.Minute {
+			p.t.Fatalf("placement %d was refused: %+v", number, p.last)
+		}
+		time.Sleep(time.Duration(p.last.RetryAfterMS) * time.Millisecond)
+		p.send(again)
 	}
-	return a
 }
 
 // until reads messages until cond holds.
 func (p *peer) until(what string, cond func() bool) {
 	p.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(40 * time.Second)
 	for !cond() {
 		if p.closed != nil {
 			p.t.Fatalf("waiting for %s: the server closed with %d %s", what, p.closed.Code, p.closed.Reason)
