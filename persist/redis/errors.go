@@ -29,6 +29,9 @@ const (
 var (
 	errDown     = errors.New("no server of Redis answers")
 	errInFlight = errors.New("too many commands are in flight")
+	// errJudgedBefore says that what waits was found bad by an older configuration
+	// than the one that it would be sent under.
+	errJudgedBefore = errors.New("the configuration has changed since it was judged")
 )
 
 // conclude judges err, of a command that changes something or reads.
@@ -48,6 +51,8 @@ func conclude(err error) conclusion {
 	}
 	var dial *net.OpError
 	switch {
+	case errors.Is(err, errJudgedBefore):
+		return otherConfig
 	case errors.Is(err, errDown), errors.Is(err, errInFlight), errors.Is(err, gobreaker.ErrOpenState), errors.Is(err, gobreaker.ErrTooManyRequests),
 		errors.Is(err, rueidis.ErrNoSlot), errors.Is(err, rueidis.ErrClosing),
 		errors.As(err, &dial) && dial.Op == "dial":

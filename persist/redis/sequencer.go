@@ -35,6 +35,7 @@ type item struct {
 	out     core.Outcome
 	charge  charge
 	asked   *core.Error // it cannot be stored, for this reason; only what it was is asked for
+	judged  uint32      // version of the configuration that says so
 	call    *call
 	first   time.Time // when it came to the queue
 	sent    bool      // in a batch without an answer: it may be stored
@@ -101,7 +102,7 @@ func (s *Sequencer) admit(ctx context.Context, it *item) {
 		it.out.Err = unavailable(err)
 		return
 	}
-	it.asked = judge(config, &it.p)
+	it.asked, it.judged = judge(config, &it.p), config.Version
 	if it.asked != nil && it.asked.Code == core.CodeUnknownShard {
 		it.out.Err = it.asked // there is nothing to ask
 	}

@@ -114,6 +114,39 @@ func TestAStaleConfigurationIsReadAgain(t *testing.T) {
 	}
 }
 
+// What an old configuration found bad is judged by the one that it is sent under,
+// also when that was read for another placement meanwhile.
+func TestTheConfigurationChangesBetweenJudgementAndSending(t *testing.T) {
+	o := testOptions(t)
+	a, b := open(t, o), open(t, o)
+	config := testConfig()
+	config.Palette = config.Palette[:12:12]
+	keepArmed(t, a, config)
+	it := &item{p: placement(1, 1, 13, 1, core.Request{Instance: 1, Number: 1}), call: &call{done: make(chan struct{})}}
+	it.call.left.Store(1)
+	b.sequencer.admit(t.Context(), it)
+	if it.asked == nil {
+		t.Fatal("the colour is there already")
+	}
+	grown := testConfig()
+	grown.Version = 2
+	if err := a.Sequencer().Configure(t.Context(), grown); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.reloadConfig(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	b.sequencer.enqueue([]*item{it})
+	select {
+	case <-it.call.done:
+	case <-time.After(patience):
+		t.Fatal("it is not decided")
+	}
+	if it.out.Err != nil {
+		t.Error(it.out.Err)
+	}
+}
+
 // A fence between two batches: the edge goes on under the new one.
 func TestANewFenceIsFollowed(t *testing.T) {
 	o := testOptions(t)

@@ -63,6 +63,11 @@ func (q *queue) send(batch []*item) error {
 			return err
 		}
 	}
+	for _, it := range batch {
+		if it.asked != nil && it.asked.Code != core.CodeCooldown && it.judged < config.Version {
+			return errJudgedBefore
+		}
+	}
 	k := &q.c.keys[q.shard]
 	events, asked := q.encode(batch)
 	m, err := q.c.fcall(q.c.ctx, q.shard, fnPlace, []string{k.bmp, k.meta, k.out, k.requests[0], k.requests[1]},
@@ -198,6 +203,7 @@ func (q *queue) judgeAgain(batch []*item) []*item {
 		if it.asked == nil || it.asked.Code == core.CodeCooldown {
 			continue
 		}
+		it.judged = config.Version
 		if it.asked = judge(config, &it.p); it.asked == nil {
 			good = append(good, it)
 		}
