@@ -12,9 +12,9 @@ import (
 
 var relayFaults = []scenario{
 	{"T11 two relays", true, twoRelays},
-	{"T11 two claims at once", true, twoClaims},
-	{"T12 crash loops", true, crashLoops},
-	{"T13 history down and slow", true, historyDown},
+	{"T11 two claims at once", false, twoClaims},
+	{"T12 crash loops", false, crashLoops},
+	{"T13 history down and slow", false, historyDown},
 }
 
 // twoRelays stops a relay with a produce under way, which reaches Kafka only when
