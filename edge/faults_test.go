@@ -183,15 +183,19 @@ func TestAFullDiskIsReadOnly(t *testing.T) {
 		}
 	}
 	crowd := r.flood(6) // uses up what was reserved
-	waitFor(t, "a store that is read-only", func() bool { status, _ := r.get("/readyz"); return status == 503 })
+	readOnly := func() bool {
+		_, body := r.get("/api/v1/health")
+		return strings.Contains(string(body), `"status":"read_only"`)
+	}
+	waitFor(t, "a store that is read-only", readOnly)
 	crowd.stop()
 	a, ok := p.answer(p.place(2, 2, 2)).(wire.Refusal)
 	if !ok || core.Code(a.Code) != core.CodeReadOnly || a.RetryAfterMS == 0 {
 		t.Errorf("a placement got %+v", a)
 	}
 	p.until("the banner", func() bool { return len(p.configs) > 0 && p.configs[len(p.configs)-1].ReadOnly })
-	if _, body := r.get("/readyz"); !strings.Contains(string(body), "read_only") {
-		t.Errorf("/readyz says %s", body)
+	if status, body := r.get("/readyz"); status != 200 { // it still shows the canvas
+		t.Errorf("/readyz answers %d: %s", status, body)
 	}
 	p.same(r) // reads and watching go on
 	if status, _ := r.get("/api/v1/pixel?x=1&y=1"); status != 200 {
@@ -202,7 +206,7 @@ func TestAFullDiskIsReadOnly(t *testing.T) {
 	if err := os.Remove(ballast.Name()); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "a store that is writable again", func() bool { status, _ := r.get("/readyz"); return status == 200 })
+	waitFor(t, "a store that is writable again", func() bool { return !readOnly() })
 	p.until("the end of the banner", func() bool { return !p.configs[len(p.configs)-1].ReadOnly })
 	again := p.placed(p.place(2, 2, 2))
 	if again.Seq <= first.Seq {

@@ -93,7 +93,7 @@ func TestEveryAnswerInTheSpecIsGiven(t *testing.T) {
 		{want: "GET /livez 400 invalid", path: "/livez?v"},
 		{want: "GET /readyz 200", path: "/readyz"},
 		{want: "GET /readyz 400 invalid", path: "/readyz?v"},
-		{want: "GET /readyz 503 read_only", path: "/readyz", before: health(StatusReadOnly)},
+		{want: "GET /readyz 200", path: "/readyz", before: health(StatusReadOnly)},
 		{want: "GET /readyz 503 draining", path: "/readyz", before: health(StatusDraining)},
 		{want: "GET /metrics 200", path: "/metrics"},
 		{want: "GET /metrics 400 invalid", path: "/metrics?v"},

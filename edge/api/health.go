@@ -33,17 +33,14 @@ func (a *API) getHealth(r *request) error {
 // getLive says that the process answers, whatever it depends on.
 func (a *API) getLive(r *request) error { return r.text("ok\n") }
 
-// getReady says whether a load balancer should send people here.
+// getReady says whether a load balancer should send people here. A server that
+// takes no placements still shows the canvas, and in a cluster all of them are so
+// at once: taking them out of service would turn a pause into an outage.
 func (a *API) getReady(r *request) error {
-	h := a.o.Health()
-	switch h.Status {
-	case StatusReadOnly:
-		return core.NewError(core.CodeReadOnly, reason(h, "the store takes no placements just now"))
-	case StatusDraining:
+	if h := a.o.Health(); h.Status == StatusDraining {
 		return core.NewError(core.CodeDraining, reason(h, "this server goes away"))
-	default:
-		return r.text("ok\n")
 	}
+	return r.text("ok\n")
 }
 
 func reason(h Health, otherwise string) string {

@@ -67,10 +67,12 @@ func TestThePublishedCanvasIsTheFoldOfTheStream(t *testing.T) {
 		t.Fatalf("before it was published: %v", err)
 	}
 	publish(t, c, config.Geometry().Shards()...)
-	got, err := c.Canvas().Snapshot(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	var got *core.Snapshot
+	var err error
+	until(t, "Redis takes back that there was none", func() bool {
+		got, err = c.Canvas().Snapshot(t.Context())
+		return err == nil
+	})
 	want := fold(t, c)
 	sameSnapshot(t, got, want)
 
