@@ -80,7 +80,7 @@ func redisDiskFull(t *testing.T, seed uint64) {
 	restart(t, s)
 	w.tookOver(before, time.Minute)
 	w.underLoad()
-	w.felt("pixelwall_redis_unfenced_total", "pixelwall_relay_takeovers_total")
+	w.felt("pixelwall_redis_breaker_openings_total", "pixelwall_relay_takeovers_total")
 	w.settle(expected{})
 }
 
