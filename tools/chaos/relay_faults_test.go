@@ -100,6 +100,11 @@ func crashLoops(t *testing.T, seed uint64) {
 		p.kill()
 		p.launch()
 	}
+	// The last relay has to take over before anything is at rest.
+	before, last := w.epochs(), w.get("relay-1")
+	last.kill()
+	last.start(upTime)
+	w.tookOver(before, time.Minute)
 	w.load.note("kills=%d", kills)
 	w.underLoad()
 	w.felt("pixelwall_relay_takeovers_total")
