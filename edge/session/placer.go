@@ -212,10 +212,6 @@ func (p *lane) place(ctx context.Context, askers []*client, asked []core.Placeme
 			outcomes[i].Err = &core.Error{Code: core.CodeUnavailable, Msg: "the store failed; send it again", RetryAfter: time.Second}
 		}
 	}
-	g := askers[0].conn.Gateway()
-	if p.replies == nil {
-		p.replies = make([]loopReplies, g.Loops())
-	}
 	for i := range outcomes {
 		p.answer(askers[i], asked[i].Request.Number, &outcomes[i])
 	}
@@ -225,7 +221,7 @@ func (p *lane) place(ctx context.Context, askers []*client, asked []core.Placeme
 			continue
 		}
 		p.replies[i] = loopReplies{}
-		g.PostLoop(i, r.deliver)
+		askers[0].conn.Gateway().PostLoop(i, r.deliver)
 	}
 }
 
@@ -240,7 +236,7 @@ func (p *lane) answer(cl *client, number uint32, o *core.Outcome) {
 	}
 	p.srv.stats.results[result].Add(1)
 
-	r := &p.replies[cl.conn.Loop()]
+	r := p.repliesOf(cl)
 	if o.Err != nil {
 		r.add(cl, true, refusal(number, o.Err, o.Allowance))
 		return
@@ -252,8 +248,17 @@ func (p *lane) answer(cl *client, number uint32, o *core.Outcome) {
 		return // nothing changed for the user's other pages
 	}
 	cl.user.others(cl, func(other *client) {
-		p.replies[other.conn.Loop()].add(other, false, allowance(o.Allowance))
+		p.repliesOf(other).add(other, false, allowance(o.Allowance))
 	})
+}
+
+// repliesOf returns the answers for the loop of cl. Loops begin one after the
+// other, so a client of the first one may paint before there is a second.
+func (p *lane) repliesOf(cl *client) *loopReplies {
+	for cl.conn.Loop() >= len(p.replies) {
+		p.replies = append(p.replies, loopReplies{})
+	}
+	return &p.replies[cl.conn.Loop()]
 }
 
 func (r *loopReplies) add(cl *client, answer bool, m interface{ AppendTo([]byte) []byte }) {
