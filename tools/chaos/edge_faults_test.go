@@ -45,7 +45,8 @@ func edgeKilled(t *testing.T, seed uint64) {
 	w.get("edge-A").kill()
 	began := time.Now()
 	w.load.left(0)
-	w.underLoad() // through the other one
+	lasts(t, time.Second) // so that the rate is that of the other edge alone
+	w.underLoad()
 	w.load.note("load_back_after=%.1fs", time.Since(began).Seconds())
 	w.get("edge-A").start(upTime)
 	w.get("edge-B").kill()

@@ -296,6 +296,7 @@ func phantomsSeen(t *testing.T, seed uint64) {
 	w.load.resume()
 	w.underLoad()
 	w.load.note("batches_cut=%d", batches)
+	within(t, 30*time.Second, "shards that are loaded anew", func() bool { return w.count("pixelwall_fanout_reloads_total") > 0 })
 	w.felt("pixelwall_fanout_phantoms_total", "pixelwall_failover_switches_total", "pixelwall_fanout_reloads_total")
 	w.settle(expected{lost: 128 * batches, resyncs: true})
 	for i, wt := range w.load.watchers {
