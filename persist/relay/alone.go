@@ -187,8 +187,8 @@ func (sh *shard) baseAlone(ctx context.Context) (*core.Base, uint64, error) {
 			return nil, 0, err
 		}
 	}
-	board := o.Create.Start
-	if board == nil || b.Canvas != o.Create.Canvas || !board.Geometry().Has(sh.id) {
+	board := o.Create.startOf(b.Config)
+	if board == nil {
 		board = core.NewBoard(b.Config.Geometry(), b.Config.Blank)
 	}
 	b.Pixels = board.Pixels(sh.id)

@@ -48,6 +48,16 @@ type Create struct {
 	Start  *core.Board // of Config's geometry; nil is a blank canvas
 }
 
+// startOf returns the start canvas of a shard that has never been, nil when it is
+// blank. The shards of a new canvas may be made by several relays; all of a cluster
+// are started with the same picture, and a shard that comes by growing has none.
+func (c *Create) startOf(config *core.Config) *core.Board {
+	if c.Start == nil || config.Version != c.Config.Version || config.Geometry() != c.Start.Geometry() {
+		return nil
+	}
+	return c.Start
+}
+
 func (o *Options) ensureDefaults() {
 	for _, d := range []struct {
 		field *time.Duration

@@ -121,8 +121,8 @@ func (sh *shard) begin(ctx context.Context) error {
 		return nil
 	}
 	r := &core.Record{Kind: core.KindStart, Canvas: canvas, Epoch: sh.epoch, Relay: o.ID, Shard: sh.id, TimeMS: o.NowMS(), Config: &config}
-	if o.Create.Start != nil && canvas == o.Create.Canvas && o.Create.Start.Geometry().Has(sh.id) {
-		r.Pixels = o.Create.Start.AppendPacked(nil, sh.id)
+	if start := o.Create.startOf(&config); start != nil {
+		r.Pixels = start.AppendPacked(nil, sh.id)
 	}
 	if err := o.Topic.Append(ctx, []*core.Record{r}); err != nil {
 		return err
