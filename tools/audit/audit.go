@@ -78,7 +78,7 @@ func audit(ctx context.Context, o *Options) (*Report, error) {
 	var logs sync.WaitGroup
 	fold := func(name string, log core.Log, base *core.Snapshot) {
 		logs.Go(func() {
-			crcs, err := foldTo(ctx, log, base, claims)
+			crcs, err := retry(ctx, func(ctx context.Context) (map[spot]uint32, error) { return foldTo(ctx, log, base, claims) })
 			if err != nil {
 				err = s.explain(err)
 			}
@@ -135,11 +135,12 @@ func (s *services) explain(err error) error {
 	return err
 }
 
-// retry asks until there is an answer or ctx ends: services connect by themselves.
+// retry asks while the answer is that a service is away, until ctx ends: they are
+// connected to in the background.
 func retry[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
 	for {
 		v, err := ask(ctx)
-		if err == nil || core.CodeOf(err) == core.CodeMismatch {
+		if err == nil || core.CodeOf(err) != core.CodeUnavailable {
 			return v, err
 		}
 		timer := time.NewTimer(200 * time.Millisecond)

@@ -79,6 +79,9 @@ func realMain(ctx context.Context, args []string, out, errs io.Writer) (int, err
 	}
 	if o.JSON {
 		err = report.writeJSON(out)
+		for _, m := range report.missing {
+			fmt.Fprintln(errs, "audit: incomplete:", m)
+		}
 	} else {
 		err = report.writeText(out)
 	}
