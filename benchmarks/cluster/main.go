@@ -76,7 +76,7 @@ func run(ctx context.Context, c *config) error {
 	if err := makeTrace(file, c); err != nil {
 		return err
 	}
-	stack, err := servers.Up(ctx, servers.Options{Redis: &servers.RedisOptions{}, Kafka: &servers.KafkaOptions{}, Cassandra: &servers.CassandraOptions{}, Dir: filepath.Join(dir, "stack"), Tied: true})
+	stack, err := servers.Up(ctx, servers.Options{Redis: &servers.RedisOptions{}, Kafka: &servers.KafkaOptions{Brokers: 1}, Cassandra: &servers.CassandraOptions{Nodes: 1}, Dir: filepath.Join(dir, "stack"), Tied: true})
 	if err != nil {
 		return err
 	}
