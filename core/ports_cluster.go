@@ -7,7 +7,7 @@ import (
 
 // The ports of the cluster, where a sequencer, a log and an archive lie in three
 // different services, each of which may be down, slow, or restored from a moment
-// ago. design/cluster steps are in ARCHITECTURE.md, "The cluster, step by step".
+// ago. What they are used for is told in ARCHITECTURE.md, "The cluster, step by step".
 
 // A Stand is what an Outbox says of one shard.
 type Stand struct {
