@@ -101,10 +101,10 @@ func TestARegionFollowsAMirror(t *testing.T) {
 	q.shows(middle.Shard, middle.Seq)
 	equal(t, p, q)
 	q.same(back)
-	var h past
-	if status := back.getJSON("/api/v1/pixel?x=0&y=0", &h); status != 200 {
-		t.Errorf("history in the region is answered with %d", status)
-	}
+	waitFor(t, "history in the region", func() bool { // it connects beside everything else
+		var h past
+		return back.getJSON("/api/v1/pixel?x=0&y=0", &h) == 200
+	})
 	c := w.inside()
 	if st, err := c.Outbox().Stand(context.Background(), core.ShardID(middle.Shard)); err != nil || st.Seq < middle.Seq {
 		t.Errorf("Redis stands at %+v, %v", st, err)

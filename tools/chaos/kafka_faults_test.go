@@ -69,7 +69,8 @@ type sight struct {
 
 // sights returns those of the pixels that were acknowledged at edge from since a
 // time, at the watchers of edge to, the quickest first. Painters that moved to
-// another edge do not count.
+// another edge do not count, and a watcher counts from its first batch on: that one
+// brings a newcomer what was painted before it came.
 func (w *wall) sights(from, to int, since time.Time) (all []sight) {
 	for _, wt := range w.load.watchers {
 		if wt.edge != to {
@@ -91,7 +92,7 @@ func (w *wall) sights(from, to int, since time.Time) (all []sight) {
 					continue
 				}
 				i, _ := slices.BinarySearchFunc(steps[s.shard], s.seq, func(step client.Seen, seq uint64) int { return cmp.Compare(step.To, seq) })
-				if i < len(steps[s.shard]) {
+				if 0 < i && i < len(steps[s.shard]) {
 					all = append(all, sight{steps[s.shard][i].At.Sub(s.at), s.at})
 				}
 			}
