@@ -15,7 +15,7 @@ func TestUnits(t *testing.T) {
 	browser(t)
 	built := api.Build(api.BuildOptions{
 		EntryPoints: []string{"test/all.ts"}, Bundle: true, Format: api.FormatESModule, Target: api.ES2022,
-		Sourcemap: api.SourceMapInline, Outdir: "out",
+		Sourcemap: api.SourceMapInline, Outdir: "out", Define: map[string]string{"localeURLs": "{}"},
 	})
 	if len(built.Errors) > 0 {
 		t.Fatal(strings.Join(api.FormatMessages(built.Errors, api.FormatMessagesOptions{}), "\n"))

@@ -4,6 +4,7 @@
 //	src/main.ts       -> dist/main-HASH.js     (knows the worker's name)
 //	src/style.css     -> dist/style-HASH.css
 //	src/mark.svg      -> dist/mark-HASH.svg
+//	src/i18n/de.json  -> dist/de-HASH.json     (and each other language but English)
 //	src/index.html    -> dist/index.html       (knows all of them)
 //
 // The same source gives the same bytes on every machine; with -check nothing is
@@ -14,6 +15,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base32"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -82,7 +84,28 @@ func build(src string) (map[string][]byte, error) {
 		return nil, err
 	}
 	add("worker.js", worker)
-	page, err := bundle(filepath.Join(src, "main.ts"), map[string]string{"workerURL": `"/assets/` + names["worker.js"] + `"`})
+	locales, err := filepath.Glob(filepath.Join(src, "i18n", "*.json"))
+	if err != nil {
+		return nil, err
+	}
+	urls := map[string]string{}
+	for _, path := range locales {
+		tag := strings.TrimSuffix(filepath.Base(path), ".json")
+		if tag == "en" { // in the page's bundle
+			continue
+		}
+		texts, err := compact(path)
+		if err != nil {
+			return nil, err
+		}
+		add(tag+".json", texts)
+		urls[tag] = "/assets/" + names[tag+".json"]
+	}
+	where, err := json.Marshal(urls)
+	if err != nil {
+		return nil, err
+	}
+	page, err := bundle(filepath.Join(src, "main.ts"), map[string]string{"workerURL": `"/assets/` + names["worker.js"] + `"`, "localeURLs": string(where)})
 	if err != nil {
 		return nil, err
 	}
@@ -100,6 +123,19 @@ func build(src string) (map[string][]byte, error) {
 	}
 	made["index.html"] = index
 	return made, nil
+}
+
+// compact returns the JSON of a file without its spaces.
+func compact(path string) ([]byte, error) {
+	body, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	if err := json.Compact(&out, body); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return out.Bytes(), nil
 }
 
 func bundle(entry string, define map[string]string) ([]byte, error) {

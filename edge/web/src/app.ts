@@ -1,10 +1,12 @@
 // The page: connects the worker, the stage, the painter's hand and the controls.
 
+import { number, t } from "./i18n/i18n";
 import { bindPointers } from "./input/pointer";
 import { Keys, type Command } from "./input/keys";
 import type { FromWorker, LinkState, Session, ToWorker } from "./net/link";
 import { Placements } from "./net/placements";
 import { Painter } from "./painter";
+import { prefer, preference } from "./preferences";
 import { Stage } from "./stage";
 import { Banner } from "./ui/banner";
 import { Cooldown } from "./ui/cooldown";
@@ -98,14 +100,14 @@ export class App {
       case "allowance": this.cooldown.setAllowance(m.allowance); break;
       case "online":
         byID("online").hidden = false;
-        (byID("online").querySelector("b") as HTMLElement).textContent = m.online.toLocaleString("en");
+        (byID("online").querySelector("b") as HTMLElement).textContent = number(m.online);
         return;
       case "placed": return this.painter.placed(m.number);
       case "settled": return this.painter.settled(m.number);
       case "refused": return this.painter.refused(m);
       case "build": this.newBuild = true; break;
       case "fault":
-        toast("Something went wrong in this page. Reload it if it stands still.", "bad", 15_000);
+        toast(t("app.fault"), "bad", 15_000);
         throw new Error(m.text);
     }
     this.refresh();
@@ -116,7 +118,7 @@ export class App {
     const nowMS = Date.now();
     const { cursor, signedIn, readOnly } = this.painter;
     this.dock.show({
-      colorName: this.palette.color.name, where: cursor ? `${cursor.x}, ${cursor.y}` : "", touch: cursor?.by === "touch",
+      colorName: this.palette.color.name, where: cursor && { x: cursor.x, y: cursor.y }, touch: cursor?.by === "touch",
       canPaint: signedIn && !readOnly && this.state.kind !== "polling" && this.state.kind !== "outdated", nowMS,
     });
     // The first moment of every connect is not worth a word.
@@ -145,10 +147,10 @@ export class App {
     byID("zoom-fit").addEventListener("click", () => stage.fit(true));
     byID("help-open").addEventListener("click", () => byID<HTMLDialogElement>("help").showModal());
     const single = byID<HTMLInputElement>("single-keys");
-    single.checked = this.keys.single = settings.get("single-keys") !== "off";
+    single.checked = this.keys.single = preference("singleKeys");
     single.addEventListener("change", () => {
       this.keys.single = single.checked;
-      settings.set("single-keys", single.checked ? "on" : "off");
+      prefer("singleKeys", single.checked);
     });
     addEventListener("keydown", (e) => this.key(e));
     document.addEventListener("visibilitychange", () => {
@@ -201,7 +203,7 @@ export class App {
 
   private inspect(cell: { x: number; y: number } | null): void {
     const { picture } = this.stage;
-    if (!cell || !picture) return toast("Point at a pixel to see who painted it.");
+    if (!cell || !picture) return toast(t("inspector.point"));
     const { left, top, side } = this.stage.squareOf(cell.x, cell.y);
     void this.inspector.show({ ...cell, color: picture.at(cell.x, cell.y), px: left + side / 2, py: top + side / 2 });
   }
@@ -212,7 +214,7 @@ function welcome(): void {
   if (settings.get("welcomed")) return;
   settings.set("welcomed", "yes");
   const fingers = matchMedia("(pointer: coarse)").matches;
-  toast(fingers ? "Pick a colour, tap a pixel, tap again to paint." : "Pick a colour and click a pixel to paint it. Scroll to zoom, drag to look around.", "plain", 9_000);
+  toast(t(fingers ? "welcome.touch" : "welcome.mouse"), "plain", 9_000);
 }
 
 function savedSession(): Session | null {

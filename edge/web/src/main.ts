@@ -2,6 +2,7 @@
 
 import { App } from "./app";
 import { expose } from "./debug";
+import { speak, translate } from "./i18n/i18n";
 import { Placements } from "./net/placements";
 import { bindTheme } from "./ui/theme";
 
@@ -9,6 +10,8 @@ import { bindTheme } from "./ui/theme";
 declare const workerURL: string;
 
 async function main(): Promise<void> {
+  await speak();
+  translate(document);
   bindTheme();
   const query = new URLSearchParams(location.search);
   const worker = new Worker(workerURL, { type: "module" });

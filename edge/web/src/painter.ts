@@ -1,6 +1,7 @@
 // The painter's hand: the cell cursor, and what a tap, a click or a key does
 // with it. A placement is shown at once and taken back if the server says no.
 
+import { t } from "./i18n/i18n";
 import { toast, say } from "./ui/toasts";
 import { byID } from "./ui/dom";
 import type { Cooldown } from "./ui/cooldown";
@@ -73,13 +74,13 @@ export class Painter {
     this.setCursor({ x, y, by: "keys" });
     camera.reveal(x, y);
     stage.request();
-    say(`${x}, ${y}, ${palette.nameOf(picture.at(x, y))}`);
+    say(t("painter.cell", { x, y, color: palette.nameOf(picture.at(x, y)) }));
   }
 
   /** Enter, or the button of the dock. */
   confirm(): void {
     const { stage } = this.parts;
-    if (!this.cursor) return toast("Choose a pixel first.");
+    if (!this.cursor) return toast(t("painter.choose"));
     if (stage.camera.scale < aimScale.mouse) return this.approach(this.cursor.x, this.cursor.y);
     this.place();
   }
@@ -91,8 +92,10 @@ export class Painter {
   }
 
   placed(number: number): void {
-    this.parts.placements.answered(number);
-    say("Placed.");
+    const { stage, palette, placements } = this.parts;
+    placements.answered(number);
+    const pixel = stage.picture?.hoped(number);
+    if (pixel) say(t("painter.placed", { ...pixel, color: palette.nameOf(pixel.color) }));
   }
 
   settled(number: number): void {
@@ -107,8 +110,8 @@ export class Painter {
     if (m.allowance) cooldown.setAllowance(m.allowance);
     else cooldown.giveBack(now);
     const pixel = stage.picture?.release(m.number);
-    const where = pixel ? ` at ${pixel.x}, ${pixel.y}` : "";
-    toast(`The pixel${where} was taken back. ${reason(m, Math.ceil(cooldown.remainingMS(now) / 1000))}`, "bad", 7_000);
+    const back = pixel ? t("painter.back", { x: pixel.x, y: pixel.y }) : t("painter.backSomewhere");
+    toast(`${back} ${reason(m, Math.ceil(cooldown.remainingMS(now) / 1000))}`, "bad", 7_000);
     stage.request();
     this.parts.changed();
   }
@@ -142,11 +145,11 @@ export class Painter {
     const { stage, palette, cooldown, dock, placements } = this.parts;
     const { cursor } = this;
     const obstacle = this.obstacle();
-    if (!cursor || !stage.picture || obstacle) return toast(obstacle ?? "The canvas is not here yet.", "bad");
+    if (!cursor || !stage.picture || obstacle) return toast(obstacle ?? t("painter.noCanvas"), "bad");
     const now = Date.now();
     if (cooldown.available(now) === 0) {
       dock.nudge();
-      return say(`Not yet: next pixel in ${Math.ceil(cooldown.remainingMS(now) / 1000)} seconds.`);
+      return say(t("painter.early", { n: Math.ceil(cooldown.remainingMS(now) / 1000) }));
     }
     const place = placements.add(cursor.x, cursor.y, palette.selected);
     cooldown.spend(now);
@@ -159,10 +162,10 @@ export class Painter {
 
   /** Why nothing can be placed at all just now. */
   private obstacle(): string | null {
-    if (this.link.kind === "polling") return "Painting needs a live connection, which this network blocks.";
-    if (this.link.kind === "outdated") return "This page is too old for the server. Reload it to paint.";
-    if (this.readOnly) return "The canvas is read-only for the moment.";
-    if (!this.signedIn) return this.link.kind === "live" ? "You are only watching: there is no session to paint with." : "Still connecting.";
+    if (this.link.kind === "polling") return t("painter.polling");
+    if (this.link.kind === "outdated") return t("painter.outdated");
+    if (this.readOnly) return t("painter.readonly");
+    if (!this.signedIn) return t(this.link.kind === "live" ? "painter.watching" : "painter.connecting");
     return null;
   }
 }
@@ -170,13 +173,13 @@ export class Painter {
 /** The server's error codes, in a painter's words. */
 function reason(m: Refused, seconds: number): string {
   switch (m.code) {
-    case 5: return `It came too early: next pixel in ${seconds} s.`;
+    case 5: return t("refused.cooldown", { n: seconds });
     case 6:
-    case 7: return "Your session has ended; a new one is on its way.";
-    case 11: return "It could not be confirmed in time.";
-    case 12: return "The canvas is read-only for the moment.";
-    case 13: return "The server cannot store pixels just now. Try again soon.";
-    case 14: return "That was too much at once.";
+    case 7: return t("refused.session");
+    case 11: return t("refused.expired");
+    case 12: return t("refused.readonly");
+    case 13: return t("refused.unavailable");
+    case 14: return t("refused.tooMany");
     default: return m.message;
   }
 }

@@ -148,6 +148,6 @@ test("the banner tells the gravest thing, and nothing when all is well", () => {
   equal(noticeFor(facts), null);
   equal(noticeFor({ ...facts, newBuild: true })?.button, "reload");
   equal(noticeFor({ ...facts, newBuild: true, readOnly: true })?.text.startsWith("Read-only"), true);
-  equal(noticeFor({ ...facts, state: { kind: "waiting", retryAtMS: 2500 } })?.text, "Connection lost. Trying again in 3 s");
+  equal(noticeFor({ ...facts, state: { kind: "waiting", retryAtMS: 2500 } })?.text, "Connection lost. Trying again in 3 seconds");
   equal(noticeFor({ ...facts, state: { kind: "polling" }, readOnly: true })?.text.includes("WebSocket"), true);
 });

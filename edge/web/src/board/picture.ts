@@ -117,6 +117,11 @@ export class Picture {
     return gone;
   }
 
+  /** The pixel of a hope, while there is one. */
+  hoped(number: number): Pending | null {
+    return this.pending.find((p) => p.number === number) ?? null;
+  }
+
   get hopes(): number {
     return this.pending.length;
   }

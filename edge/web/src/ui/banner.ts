@@ -1,6 +1,7 @@
 // The state of the connection, said only while there is something to say.
 
 import type { LinkState } from "../net/link";
+import { t } from "../i18n/i18n";
 import { byID } from "./dom";
 
 export interface BannerFacts {
@@ -20,18 +21,17 @@ interface Notice {
 /** What to tell, the gravest first; null when all is well. */
 export function noticeFor(f: BannerFacts): Notice | null {
   switch (f.state.kind) {
-    case "outdated": return { tone: "bad", text: "This page is too old for the server.", button: "reload" };
-    case "polling":
-      return { tone: "bad", text: "This network blocks live connections (WebSocket). You see the canvas a few seconds late, and cannot paint.", button: "try" };
+    case "outdated": return { tone: "bad", text: t("banner.outdated"), button: "reload" };
+    case "polling": return { tone: "bad", text: t("banner.polling"), button: "try" };
     case "waiting": {
       const seconds = Math.max(1, Math.ceil((f.state.retryAtMS - f.nowMS) / 1000));
-      return { tone: "busy", text: `Connection lost. Trying again in ${seconds} s`, button: "try" };
+      return { tone: "busy", text: t("banner.waiting", { n: seconds }), button: "try" };
     }
-    case "connecting": return { tone: "busy", text: "Connecting …" };
+    case "connecting": return { tone: "busy", text: t("banner.connecting") };
   }
-  if (f.readOnly) return { tone: "bad", text: "Read-only for the moment: the canvas moves on, painting waits." };
-  if (!f.signedIn) return { tone: "bad", text: "You are watching. There is no session to paint with yet." };
-  if (f.newBuild) return { tone: "news", text: "A new version of Pixelwall is here.", button: "reload" };
+  if (f.readOnly) return { tone: "bad", text: t("banner.readonly") };
+  if (!f.signedIn) return { tone: "bad", text: t("banner.watching") };
+  if (f.newBuild) return { tone: "news", text: t("banner.build"), button: "reload" };
   return null;
 }
 
@@ -54,6 +54,6 @@ export class Banner {
     if (this.text.textContent !== notice.text) this.text.textContent = notice.text;
     this.button.hidden = notice.button === undefined;
     this.action = notice.button ?? "try";
-    this.button.textContent = this.action === "reload" ? "Reload" : "Try now";
+    this.button.textContent = t(this.action === "reload" ? "banner.reload" : "banner.try");
   }
 }

@@ -2,11 +2,12 @@
 // the button that confirms.
 
 import type { Cooldown } from "./cooldown";
+import { t } from "../i18n/i18n";
 import { byID } from "./dom";
 
 export interface DockFacts {
   colorName: string;
-  where: string; // coordinates of the cursor, "" when it is nowhere
+  where: { x: number; y: number } | null; // of the cursor
   touch: boolean; // the cursor was set by a finger and waits for a second tap
   canPaint: boolean;
   nowMS: number;
@@ -35,13 +36,13 @@ export class Dock {
     this.arc.style.strokeDashoffset = String(100 - 100 * this.cooldown.progress(f.nowMS));
     const stack = this.cooldown.limited && this.cooldown.most > 1 ? String(available) : "";
     setText(this.number, cooling ? clock(seconds) : stack);
-    const label = cooling ? `Next pixel in ${clock(seconds)}` : f.where ? `Paint ${f.colorName} at ${f.where}` : `Paint ${f.colorName}`;
+    const label = cooling ? t("dock.next", { time: clock(seconds) }) : f.where ? t("dock.paintAt", { color: f.colorName, ...f.where }) : t("dock.paint", { color: f.colorName });
     if (this.ring.getAttribute("aria-label") !== label) this.ring.setAttribute("aria-label", label);
     setText(this.title, f.colorName);
-    setText(this.line, cooling ? `next pixel in ${clock(seconds)}` : f.where || (f.canPaint ? "pick a pixel" : "watching"));
+    setText(this.line, cooling ? t("dock.next", { time: clock(seconds) }) : f.where ? `${f.where.x}, ${f.where.y}` : t(f.canPaint ? "dock.pick" : "dock.watching"));
     this.confirm.hidden = !f.touch;
     this.confirm.disabled = !ready;
-    setText(this.confirm, cooling ? clock(seconds) : "Paint");
+    setText(this.confirm, cooling ? clock(seconds) : t("paint"));
     const name = cooling ? `(${clock(seconds)}) Pixelwall` : "Pixelwall";
     if (document.title !== name) document.title = name;
   }
@@ -54,7 +55,7 @@ export class Dock {
   }
 }
 
-/** "4 s", "2:05". */
+/** "4s", "2:05". */
 export function clock(seconds: number): string {
   if (seconds < 60) return `${seconds}s`;
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;

@@ -1,6 +1,7 @@
 // Who painted a pixel, and when: a card beside it, filled by the REST history.
 
-import { ago, byID, element, hex } from "./dom";
+import { ago, language, t } from "../i18n/i18n";
+import { byID, element, hex } from "./dom";
 
 interface HistoryBody {
   items: { seq: number; time: string; color: number; user: { id: string; name: string } | null }[];
@@ -42,7 +43,7 @@ export class Inspector {
   async show(at: Inspected): Promise<void> {
     this.close();
     const list = element("ol", "history");
-    list.append(element("li", "quiet", "Looking it up …"));
+    list.append(element("li", "quiet", t("inspector.asking")));
     this.root.replaceChildren(this.head(at), list, this.foot(at));
     this.root.hidden = false;
     this.moveTo(at.px, at.py);
@@ -55,7 +56,7 @@ export class Inspector {
       list.replaceChildren(...this.rows(body));
     } catch {
       if (signal.aborted) return;
-      list.replaceChildren(element("li", "quiet", "The history cannot be read just now."));
+      list.replaceChildren(element("li", "quiet", t("inspector.failed")));
     }
     this.moveTo(at.px, at.py);
   }
@@ -66,7 +67,7 @@ export class Inspector {
     title.append(element("strong", "", this.ports.nameOf(at.color)), element("span", "", `${at.x}, ${at.y}`));
     const close = element("button", "icon close", "×");
     close.type = "button";
-    close.setAttribute("aria-label", "Close");
+    close.setAttribute("aria-label", t("close"));
     close.addEventListener("click", () => {
       this.close();
       byID("board").focus();
@@ -76,24 +77,24 @@ export class Inspector {
   }
 
   private rows(body: HistoryBody): HTMLElement[] {
-    if (body.items.length === 0) return [element("li", "quiet", "Nobody has painted this pixel yet.")];
+    if (body.items.length === 0) return [element("li", "quiet", t("inspector.empty"))];
     return body.items.map((item) => {
       const row = element("li", "");
       const when = element("time", "", ago(this.ports.serverMS() - Date.parse(item.time)));
       when.dateTime = item.time;
-      when.title = new Date(item.time).toLocaleString();
-      row.append(this.dot(item.color), element("span", "who", item.user?.name ?? "the start"), when);
+      when.title = new Date(item.time).toLocaleString(language());
+      row.append(this.dot(item.color), element("span", "who", item.user?.name ?? t("inspector.start")), when);
       row.title = this.ports.nameOf(item.color);
       return row;
     });
   }
 
   private foot(at: Inspected): HTMLElement {
-    const copy = element("button", "link", "Copy link");
+    const copy = element("button", "link", t("inspector.copy"));
     copy.type = "button";
     copy.addEventListener("click", () => {
       const link = this.ports.linkTo(at.x, at.y);
-      const done = () => (copy.textContent = "Copied");
+      const done = () => (copy.textContent = t("inspector.copied"));
       // Without a secure context there is no clipboard; the address bar has the link then.
       if (navigator.clipboard) navigator.clipboard.writeText(link).then(done, () => (location.href = link));
       else location.href = link;

@@ -2,6 +2,7 @@
 // move inside it.
 
 import type { Color } from "../wire/messages";
+import { t } from "../i18n/i18n";
 import { byID, element, hex, isLight, settings } from "./dom";
 
 export class PaletteBar {
@@ -26,7 +27,7 @@ export class PaletteBar {
   }
 
   nameOf(index: number): string {
-    return this.colors[index]?.name ?? `colour ${index + 1}`;
+    return this.colors[index]?.name ?? t("color.numbered", { n: index + 1 });
   }
 
   rgbOf(index: number): number {

@@ -1,22 +1,20 @@
 // Light, dark, or what the system says.
 
-import { byID, settings } from "./dom";
+import { t } from "../i18n/i18n";
+import { onPreference, prefer, preference, type Preferences } from "../preferences";
+import { byID } from "./dom";
 
-const order = ["auto", "light", "dark"] as const;
-type Theme = (typeof order)[number];
+const order: Preferences["theme"][] = ["auto", "light", "dark"];
 
 export function bindTheme(): void {
   const button = byID<HTMLButtonElement>("theme");
-  let theme: Theme = order.find((t) => t === settings.get("theme")) ?? "auto";
   const show = () => {
+    const theme = preference("theme");
     document.documentElement.dataset.theme = theme;
-    button.title = `Theme: ${theme === "auto" ? "as the system" : theme}`;
+    button.title = t(`theme.${theme}`);
     button.setAttribute("aria-label", button.title);
   };
-  button.addEventListener("click", () => {
-    theme = order[(order.indexOf(theme) + 1) % order.length];
-    settings.set("theme", theme);
-    show();
-  });
+  button.addEventListener("click", () => prefer("theme", order[(order.indexOf(preference("theme")) + 1) % order.length]));
+  onPreference(show);
   show();
 }
