@@ -1,0 +1,109 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
+
+	"pixelwall/wire"
+)
+
+// A flood is a crowd of painters, as fast as the server lets it be up to a rate.
+type flood struct{ placed atomic.Int64 }
+
+// startFlood paints at random on a canvas of that side until the test ends.
+func startFlood(t testing.TB, url string, side, aSecond int) *flood {
+	t.Helper()
+	const painters = 16
+	f := &flood{}
+	ctx, end := context.WithCancel(context.Background())
+	var parts sync.WaitGroup
+	t.Cleanup(func() {
+		end()
+		parts.Wait()
+	})
+	for i := range painters {
+		conn := dialPainter(t, url, uint64(i+1))
+		parts.Go(func() {
+			defer conn.Close()
+			if err := f.paint(ctx, conn, rand.New(rand.NewPCG(1, uint64(i))), side, aSecond/painters); err != nil && ctx.Err() == nil {
+				t.Errorf("painter %d: %v", i, err)
+			}
+		})
+	}
+	return f
+}
+
+func dialPainter(t testing.TB, url string, instance uint64) net.Conn {
+	t.Helper()
+	res, err := http.Post(url+"/api/v1/session", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var session struct{ Token string }
+	if err := json.NewDecoder(res.Body).Decode(&session); err != nil {
+		t.Fatal(err)
+	}
+	d := ws.Dialer{Protocols: []string{wire.Subprotocol}}
+	conn, _, _, err := d.Dial(t.Context(), "ws"+strings.TrimPrefix(url, "http")+"/ws")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hello := wire.Hello{Version: wire.Version, Instance: instance, Capabilities: wire.CanRange, Token: session.Token}
+	if err := wsutil.WriteClientBinary(conn, hello.AppendTo(nil)); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// paint sends windows of placements and reads their answers.
+func (f *flood) paint(ctx context.Context, conn net.Conn, rnd *rand.Rand, side, aSecond int) error {
+	const window = 32 // below the 64 that may be unanswered
+	tick := time.NewTicker(time.Second * window / time.Duration(aSecond))
+	defer tick.Stop()
+	for number := uint32(0); ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		var frames []byte
+		for range window {
+			number++
+			m := wire.Place{Number: number, X: uint16(rnd.IntN(side)), Y: uint16(rnd.IntN(side)), Color: uint8(rnd.IntN(16))}
+			frame := ws.MaskFrameInPlace(ws.NewBinaryFrame(m.AppendTo(nil)))
+			frames = append(frames, ws.MustCompileFrame(frame)...)
+		}
+		if _, err := conn.Write(frames); err != nil {
+			return err
+		}
+		for answers := 0; answers < window; {
+			msg, op, err := wsutil.ReadServerData(conn)
+			switch {
+			case err != nil && errors.Is(err, io.EOF):
+				return errors.New("the server closed")
+			case err != nil:
+				return err
+			case op != ws.OpBinary:
+			case wire.TypeOf(msg) == wire.TypePlaced:
+				f.placed.Add(1)
+				answers++
+			case wire.TypeOf(msg) == wire.TypeError:
+				answers++
+			}
+		}
+	}
+}
