@@ -46,12 +46,12 @@ func (p *page) dragAround(d time.Duration) {
 	p.t.Helper()
 	const left, right, y = 300.0, 900.0, 300.0
 	x, step := left, 12.0
-	p.do(chromedp.MouseEvent(chromedp.MouseMoved, x, y), chromedp.MouseEvent(chromedp.MousePressed, x, y, chromedp.ButtonType(input.Left)))
+	p.do(chromedp.MouseEvent(chromedp.MouseMoved, x, y), chromedp.MouseEvent(chromedp.MousePressed, x, y, chromedp.ButtonType(input.MouseButtonLeft)))
 	for end := time.Now().Add(d); time.Now().Before(end); x += step {
 		if x+step > right || x+step < left {
 			step = -step
 		}
-		p.do(chromedp.MouseEvent(chromedp.MouseMoved, x, y+(x-left)/4, chromedp.ButtonType(input.Left)))
+		p.do(chromedp.MouseEvent(chromedp.MouseMoved, x, y+(x-left)/4, chromedp.ButtonType(input.MouseButtonLeft)))
 	}
-	p.do(chromedp.MouseEvent(chromedp.MouseReleased, x, y, chromedp.ButtonType(input.Left)))
+	p.do(chromedp.MouseEvent(chromedp.MouseReleased, x, y, chromedp.ButtonType(input.MouseButtonLeft)))
 }
