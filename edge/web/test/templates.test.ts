@@ -29,7 +29,7 @@ test("what is more than half transparent is no part of a template", () => {
 });
 
 test("what is nearest depends on the distance", () => {
-  const palette = [0x222222, 0x00d3dd];
+  const palette = [0x222222, 0x0083c7];
   equal([new Nearest(palette, "rgb").of(0x006060), new Nearest(palette, "oklab").of(0x006060)], [0, 1]);
 });
 

@@ -10,36 +10,37 @@ export class Store {
   private opened: Promise<IDBDatabase> | null = null;
   private told = false;
 
-  /** onLoss: nothing is kept from now on, or this one template is not. */
+  /** onLoss: what was to be kept is not. */
   constructor(private readonly onLoss: (why: "forbidden" | "full") => void) {}
 
+  /** All that was kept; nothing where there is no storage. */
   async all(): Promise<Template[]> {
-    return (await this.run("readonly", (t) => t.getAll() as IDBRequest<Template[]>)) ?? [];
+    return this.run("readonly", (t) => t.getAll() as IDBRequest<Template[]>).catch(() => []);
   }
 
   async put(template: Template): Promise<void> {
-    await this.run("readwrite", (t) => t.put(template));
-  }
-
-  async remove(id: string): Promise<void> {
-    await this.run("readwrite", (t) => t.delete(id));
-  }
-
-  private async run<T>(mode: IDBTransactionMode, ask: (t: IDBObjectStore) => IDBRequest<T>): Promise<T | null> {
     try {
-      const db = await (this.opened ??= open());
-      const transaction = db.transaction(table, mode);
-      const request = ask(transaction.objectStore(table));
-      await new Promise<void>((resolve, reject) => {
-        transaction.oncomplete = () => resolve();
-        transaction.onabort = transaction.onerror = () => reject(transaction.error ?? request.error);
-      });
-      return request.result;
+      await this.run("readwrite", (t) => t.put(template));
     } catch (err) {
       if (!this.told) this.onLoss((err as DOMException | null)?.name === "QuotaExceededError" ? "full" : "forbidden");
       this.told = true;
-      return null;
     }
+  }
+
+  /** Where this fails there was nothing kept either. */
+  async remove(id: string): Promise<void> {
+    await this.run("readwrite", (t) => t.delete(id)).catch(() => {});
+  }
+
+  private async run<T>(mode: IDBTransactionMode, ask: (t: IDBObjectStore) => IDBRequest<T>): Promise<T> {
+    const db = await (this.opened ??= open());
+    const transaction = db.transaction(table, mode);
+    const request = ask(transaction.objectStore(table));
+    await new Promise<void>((resolve, reject) => {
+      transaction.oncomplete = () => resolve();
+      transaction.onabort = transaction.onerror = () => reject(transaction.error ?? request.error);
+    });
+    return request.result;
   }
 }
 
