@@ -12,6 +12,8 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"io"
+	"log"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -115,10 +118,17 @@ func hugePNG(t testing.TB, side uint32) []byte {
 	return out.Bytes()
 }
 
-// startHost serves files by https, as a community's host does.
-func startHost(t testing.TB, cors bool, files map[string][]byte) *httptest.Server {
+// A host serves files by https, as a community's does.
+type host struct {
+	*httptest.Server
+	asked atomic.Int64 // requests so far
+}
+
+func startHost(t testing.TB, cors bool, files map[string][]byte) *host {
 	t.Helper()
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := &host{}
+	h.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.asked.Add(1)
 		body, ok := files[r.URL.Path]
 		if cors {
 			w.Header().Set("Access-Control-Allow-Origin", "*")
@@ -129,10 +139,10 @@ func startHost(t testing.TB, cors bool, files map[string][]byte) *httptest.Serve
 		}
 		_, _ = w.Write(body)
 	}))
-	s.Config.ErrorLog = nil
-	s.StartTLS()
-	t.Cleanup(s.Close)
-	return s
+	h.Config.ErrorLog = log.New(io.Discard, "", 0) // browsers hang up on a certificate before they are told to trust it
+	h.StartTLS()
+	t.Cleanup(h.Close)
+	return h
 }
 
 // trust makes the tab believe in the certificates of test servers.
@@ -473,6 +483,9 @@ func TestBadTemplatesSayWhatIsWrong(t *testing.T) {
 			}
 		})
 	}
+	if closed.asked.Load() == 0 {
+		t.Error("the host without CORS was not even asked")
+	}
 	// The page goes on as if nothing had been.
 	p.do(chromedp.Focus(chromedp.ID("board")))
 	p.key("6")
@@ -560,10 +573,11 @@ func TestPicturesOfTemplates(t *testing.T) {
 		p.chooseFile("rings.png", pngOf(t, img))
 		p.untilCounted(1)
 		eval[bool](p, "(document.getElementById('toasts').replaceChildren(), document.getElementById('templates-open').click(), true)")
+		p.until("document.getElementById('templates').getAnimations().length === 0")
 		p.shoot(filepath.Join(dir, "templates-"+name+".png"))
 		eval[bool](p, "(document.querySelector('#template-list summary').click(), true)")
 		p.until("document.querySelector('#template-list .settings')")
-		eval[bool](p, "(document.querySelector('#templates .scroll').scrollTop = 300, document.querySelector('.settings > .switch input').click(), true)")
+		eval[bool](p, "(document.querySelector('#templates .scroll').scrollTop = 250, document.querySelector('.settings > .switch input').click(), true)")
 		p.shoot(filepath.Join(dir, "templates-settings-"+name+".png"))
 	}
 }

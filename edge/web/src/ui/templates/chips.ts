@@ -51,7 +51,7 @@ export class ColorChips {
     made.title = this.palette.nameOf(color);
     const dot = element("i", "dot");
     dot.style.setProperty("--color", hex(this.palette.rgbOf(color)));
-    made.append(dot, element("span", "", ""));
+    made.append(dot, element("span", "name", made.title), element("span", "wrong"));
     made.addEventListener("click", () => {
       const { hidden } = this.entry.template;
       this.onChange(hidden.includes(color) ? hidden.filter((c) => c !== color) : [...hidden, color]);

@@ -55,7 +55,7 @@ export class TemplatesPanel {
       card.show(Date.now());
     });
     byID("template-none").hidden = entries.length > 0;
-    byID("template-tools").hidden = entries.length === 0;
+    byID("template-next").hidden = entries.length === 0;
   }
 
   private bindChoice(name: "pickWrong" | "damageAlert"): void {
