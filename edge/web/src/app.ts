@@ -191,9 +191,11 @@ export class App {
 
   private key(e: KeyboardEvent): void {
     const focus = document.activeElement;
+    // What is typed into a field is no command, nor the first digit of one.
+    if (focus instanceof HTMLInputElement || focus instanceof HTMLSelectElement) return;
     const onBoard = focus === byID("board") || focus === document.body;
     const command = e.ctrlKey || e.metaKey || e.altKey ? null : this.keys.read({ key: e.key, shift: e.shiftKey, timeMS: e.timeStamp }, this.palette.count);
-    if (!command || byID<HTMLDialogElement>("help").open || focus instanceof HTMLInputElement || focus instanceof HTMLSelectElement) return;
+    if (!command || byID<HTMLDialogElement>("help").open) return;
     // Enter and the arrows belong to the control that has the focus.
     if (!onBoard && (command.kind === "cursor" || command.kind === "place")) return;
     e.preventDefault();
