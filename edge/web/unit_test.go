@@ -9,9 +9,10 @@ import (
 	"github.com/evanw/esbuild/pkg/api"
 )
 
-// TestUnits runs the TypeScript tests of test/ in Chromium, bundled by the same
-// esbuild as the page.
-func TestUnits(t *testing.T) {
+// unitPage opens a page with the TypeScript tests of test/, bundled by the same
+// esbuild as the page, and waits until they have run.
+func unitPage(t testing.TB) *page {
+	t.Helper()
 	browser(t)
 	built := api.Build(api.BuildOptions{
 		EntryPoints: []string{"test/all.ts"}, Bundle: true, Format: api.FormatESModule, Target: api.ES2022,
@@ -32,6 +33,12 @@ func TestUnits(t *testing.T) {
 	t.Cleanup(s.Close)
 	p := openPage(t, s.URL, desktop)
 	p.until("globalThis.results?.then(() => true)")
+	return p
+}
+
+// TestUnits runs the TypeScript tests of test/ in Chromium.
+func TestUnits(t *testing.T) {
+	p := unitPage(t)
 	results := eval[[]struct{ Name, Fault string }](p, "results")
 	if len(results) < 50 {
 		t.Errorf("only %d tests ran", len(results))

@@ -8,13 +8,17 @@ import { Placements } from "./net/placements";
 import { Painter } from "./painter";
 import { prefer, preference } from "./preferences";
 import { Stage } from "./stage";
+import { Converter } from "./templates/converter";
+import type { WrongPixel } from "./templates/template";
+import { Templates } from "./templates/templates";
 import { Banner } from "./ui/banner";
 import { Cooldown } from "./ui/cooldown";
 import { Dock } from "./ui/dock";
 import { byID, settings } from "./ui/dom";
 import { Inspector } from "./ui/inspector";
 import { PaletteBar } from "./ui/palette";
-import { toast } from "./ui/toasts";
+import { TemplatesPanel } from "./ui/templates/panel";
+import { say, toast } from "./ui/toasts";
 
 const zoomStep = 1.6;
 const panShare = 0.18; // of the window, for one key press
@@ -24,10 +28,12 @@ export class App {
   readonly painter: Painter;
   readonly palette: PaletteBar;
   readonly cooldown = new Cooldown();
+  readonly templates: Templates;
   private readonly keys = new Keys();
   private readonly dock: Dock;
   private readonly banner: Banner;
   private readonly inspector: Inspector;
+  private readonly templatesPanel: TemplatesPanel;
   private state: LinkState = { kind: "connecting" };
   private connectingSinceMS = Date.now();
   private newBuild = false;
@@ -35,7 +41,7 @@ export class App {
   /** Shards that came before the canvas's facts; at most all of one canvas. */
   private readonly early: Extract<FromWorker, { kind: "shard" }>[] = [];
 
-  constructor(private readonly worker: Worker, private readonly placements: Placements, query: URLSearchParams) {
+  constructor(private readonly worker: Worker, private readonly placements: Placements, query: URLSearchParams, spawn: () => Worker) {
     this.dock = new Dock(this.cooldown, () => this.painter.confirm());
     this.banner = new Banner(() => this.send({ kind: "wake" }));
     this.palette = new PaletteBar(() => this.refresh());
@@ -54,6 +60,16 @@ export class App {
       serverMS: () => this.cooldown.serverMS(Date.now()),
       linkTo: (x, y) => this.stage.link(x, y),
     });
+    this.templates = new Templates({
+      stage: this.stage, converter: new Converter(spawn),
+      send: (message) => this.send(message),
+      from: () => this.painter.cursor ?? { x: Math.floor(this.stage.camera.x), y: Math.floor(this.stage.camera.y) },
+      aim: (pixel) => this.aim(pixel),
+      changed: () => this.templatesPanel?.show(),
+      damaged: (entry, n) => toast(t("template.damaged", { n, name: entry.template.name }), "bad", 8_000),
+      lost: (why) => toast(t(`template.lost.${why}`), "bad", 10_000),
+    });
+    this.templatesPanel = new TemplatesPanel(this.templates, this.palette, () => this.templates.nextWrong());
     this.bind();
     worker.addEventListener("message", (e: MessageEvent<FromWorker>) => this.hear(e.data));
     this.send({ kind: "start", origin: location.origin, instance: placements.instance, session: savedSession(), unanswered: placements.unanswered });
@@ -72,6 +88,7 @@ export class App {
         this.cooldown.configure(m.config.cooldownMS, m.config.max);
         this.painter.readOnly = m.config.readOnly;
         this.stage.configure(m.config);
+        this.templates.configure(m.config);
         for (const early of this.early.splice(0)) this.stage.picture?.load(early.shard, early.pixels);
         if (!this.resumed) this.painter.resume(this.placements.unanswered);
         this.resumed = true;
@@ -102,6 +119,8 @@ export class App {
         byID("online").hidden = false;
         (byID("online").querySelector("b") as HTMLElement).textContent = number(m.online);
         return;
+      case "progress":
+      case "wrong": return this.templates.hear(m);
       case "placed": return this.painter.placed(m.number);
       case "settled": return this.painter.settled(m.number);
       case "refused": return this.painter.refused(m);
@@ -172,9 +191,11 @@ export class App {
 
   private key(e: KeyboardEvent): void {
     const focus = document.activeElement;
+    // What is typed into a field is no command, nor the first digit of one.
+    if (focus instanceof HTMLInputElement || focus instanceof HTMLSelectElement) return;
     const onBoard = focus === byID("board") || focus === document.body;
     const command = e.ctrlKey || e.metaKey || e.altKey ? null : this.keys.read({ key: e.key, shift: e.shiftKey, timeMS: e.timeStamp }, this.palette.count);
-    if (!command || byID<HTMLDialogElement>("help").open || focus instanceof HTMLInputElement) return;
+    if (!command || byID<HTMLDialogElement>("help").open) return;
     // Enter and the arrows belong to the control that has the focus.
     if (!onBoard && (command.kind === "cursor" || command.kind === "place")) return;
     e.preventDefault();
@@ -195,10 +216,19 @@ export class App {
       case "pick":
         if (painter.cursor && stage.picture) palette.select(stage.picture.at(painter.cursor.x, painter.cursor.y));
         return;
+      case "wrong": return this.templates.nextWrong();
       case "fit": return stage.fit(true);
       case "help": return byID<HTMLDialogElement>("help").showModal();
       case "escape": return this.inspector.close();
     }
+  }
+
+  /** The next wrong pixel of a template, or that there is none. */
+  private aim(pixel: WrongPixel | null): void {
+    if (!pixel) return toast(t(this.templates.entries.length > 0 ? "template.noWrong" : "template.noTemplate"));
+    this.painter.pointAt(pixel.x, pixel.y, matchMedia("(pointer: coarse)").matches ? "touch" : "keys");
+    if (preference("pickWrong")) this.palette.select(pixel.color);
+    say(t("template.should", { x: pixel.x, y: pixel.y, color: this.palette.nameOf(pixel.color) }));
   }
 
   private inspect(cell: { x: number; y: number } | null): void {

@@ -4,9 +4,11 @@
 //	pixelwall.drawn(x, y)   the colour "#rrggbb" read back from the drawn canvas
 //	pixelwall.cell(x, y)    where the middle of a cell is in the window
 //	pixelwall.ask(message)  the worker's answer to "parse" and "decode"
+//	pixelwall.templates()   where each template is, and its counts
 
 import type { App } from "./app";
 import type { FromWorker, Report } from "./net/link";
+import { countOf } from "./templates/entry";
 import { hex } from "./ui/dom";
 
 export function expose(app: App, worker: Worker): void {
@@ -33,6 +35,10 @@ export function expose(app: App, worker: Worker): void {
       const { left, top, side } = app.stage.squareOf(x, y);
       return { x: left + side / 2, y: top + side / 2 };
     },
+    templates: () => app.templates.entries.map((entry) => ({
+      name: entry.template.name, x: entry.template.x, y: entry.template.y, width: entry.shape?.width ?? 0, height: entry.shape?.height ?? 0,
+      counted: entry.progress !== null && entry.progress.known === entry.progress.total, ...countOf(entry), damaged: entry.progress?.damaged ?? 0,
+    })),
     state: () => ({
       renderer: app.stage.renderer.kind,
       scale: app.stage.camera.scale,

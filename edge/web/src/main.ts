@@ -14,8 +14,9 @@ async function main(): Promise<void> {
   translate(document);
   bindTheme();
   const query = new URLSearchParams(location.search);
-  const worker = new Worker(workerURL, { type: "module" });
-  const app = new App(worker, await Placements.open(), query);
+  const spawn = () => new Worker(workerURL, { type: "module" });
+  const worker = spawn();
+  const app = new App(worker, await Placements.open(), query, spawn);
   if (query.has("debug")) expose(app, worker);
 }
 

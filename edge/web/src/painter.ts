@@ -77,6 +77,16 @@ export class Painter {
     say(t("painter.cell", { x, y, color: palette.nameOf(picture.at(x, y)) }));
   }
 
+  /** Puts the cursor on a cell and brings it into view. */
+  pointAt(x: number, y: number, by: Cursor["by"]): void {
+    const { stage } = this.parts;
+    const { camera } = stage;
+    this.setCursor({ x, y, by });
+    if (camera.scale < aimScale.touch) camera.flyTo(x + 0.5, y + 0.5, closeScale);
+    else camera.reveal(x, y);
+    stage.request();
+  }
+
   /** Enter, or the button of the dock. */
   confirm(): void {
     const { stage } = this.parts;

@@ -15,11 +15,13 @@ export interface Preferences {
   grid: boolean;
   minimap: boolean;
   heat: boolean; // where people painted in the last minutes
+  pickWrong: boolean; // the way to the next wrong pixel of a template takes its colour as well
+  damageAlert: boolean; // a word when right pixels of a template were painted over
 }
 
 const defaults: Preferences = {
   theme: "auto", language: "auto", confirm: "auto", sound: false, notify: false, singleKeys: true, vision: "all", glyphs: false, grid: true,
-  minimap: true, heat: false,
+  minimap: true, heat: false, pickWrong: false, damageAlert: true,
 };
 
 type Listener = (name: keyof Preferences) => void;

@@ -5,6 +5,7 @@ import { Picture } from "./board/picture";
 import { Camera } from "./camera/camera";
 import { formatLink, parseLink } from "./camera/link";
 import { makeRenderer, type Renderer, type View } from "./render/renderer";
+import { Overlay } from "./templates/overlay";
 import { shardsIn } from "./wire/geometry";
 import type { Config } from "./wire/messages";
 import { byID } from "./ui/dom";
@@ -23,6 +24,7 @@ export class Stage {
   picture: Picture | null = null;
   readonly camera = new Camera({ width: 1, height: 1 });
   readonly renderer: Renderer;
+  readonly overlay = new Overlay();
   private readonly canvas = byID<HTMLCanvasElement>("board");
   private config: Config | null = null;
   private ratio = 1; // device pixels a CSS pixel
@@ -56,6 +58,7 @@ export class Stage {
       this.camera.setBoard(size);
       this.renderer.setSize(size);
       this.picture.soil();
+      this.overlay.soil();
     }
     this.renderer.setPalette(config.colors);
     if (first) {
@@ -127,6 +130,7 @@ export class Stage {
 
   private draw(): void {
     this.picture?.flush((shard, tile, firstRow, rows) => this.renderer.upload(shard, tile, firstRow, rows));
+    this.overlay.flush(this.renderer);
     if (this.picture?.ready) this.renderer.draw(this.view());
   }
 
@@ -157,6 +161,7 @@ export class Stage {
     this.renderer.setSize(this.picture.size);
     this.renderer.setPalette(this.config.colors);
     this.picture.soil();
+    this.overlay.soil();
     this.request();
   }
 

@@ -4,6 +4,8 @@ import "./cooldown.test";
 import "./gestures.test";
 import "./keys.test";
 import "./net.test";
+import "./tally.test";
+import "./templates.test";
 import "./wire.test";
 import { run } from "./harness";
 

@@ -126,6 +126,11 @@ export class Picture {
     return this.pending.length;
   }
 
+  /** The cells that hopes are shown in. */
+  get hopedCells(): number[] {
+    return [...this.under.keys()];
+  }
+
   /** Calls upload for each run of changed rows, once. */
   flush(upload: (shard: number, tile: Uint8Array, firstRow: number, rows: number) => void): void {
     for (const [shard, bands] of this.dirty) {

@@ -7,7 +7,7 @@ export type Command =
   | { kind: "zoom"; direction: 1 | -1 }
   | { kind: "color"; index: number }
   | { kind: "step"; by: 1 | -1 }
-  | { kind: "place" | "inspect" | "fit" | "help" | "escape" | "pick" };
+  | { kind: "place" | "inspect" | "fit" | "help" | "escape" | "pick" | "wrong" };
 
 const digitsMS = 700;
 
@@ -52,6 +52,7 @@ export class Keys {
       case "k": return { kind: "step", by: 1 };
       case "i": return { kind: "inspect" };
       case "p": return { kind: "pick" };
+      case "n": return { kind: "wrong" };
       case "r": return { kind: "fit" };
       case "h":
       case "?": return { kind: "help" };

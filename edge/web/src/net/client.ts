@@ -1,6 +1,7 @@
 // The connection's life: session, WebSocket, init, then messages until it ends,
 // a wait, and again. sync.ts keeps the canvas, outbox.ts the placements.
 
+import type { Copy } from "../board/reference";
 import { WireError } from "../wire/errors";
 import { parse, type Allowance, type Init, type Message } from "../wire/messages";
 import { canRange, hello, ping, place } from "../wire/requests";
@@ -92,6 +93,15 @@ export class Client {
 
   view(shards: number[]): void {
     this.sync.view(shards);
+  }
+
+  /** Shards that are followed wherever the page looks. */
+  pin(shards: number[]): void {
+    this.sync.pin(shards);
+  }
+
+  copyOf(shard: number): Copy | undefined {
+    return this.sync.reference?.copies.get(shard);
   }
 
   /** A page in the background stops watching after a while. */

@@ -1,6 +1,8 @@
 // What the page and its worker say to each other. Arrays of pixels are
 // transferred: after posting, the sender has them no longer.
 
+import type { Fault, Job } from "../templates/convert";
+import type { Placed, Progress, Shape, WrongPixel, WrongQuery } from "../templates/template";
 import type { Allowance, Config } from "../wire/messages";
 
 /** A placement that this page asked for. number rises by one, in order. */
@@ -40,6 +42,10 @@ export type ToWorker =
   | { kind: "hidden"; hidden: boolean }
   | { kind: "wake" } // the network came back, or somebody asked to try now
   | { kind: "place"; place: Place }
+  | { kind: "template"; placed: Placed } // to be counted from now on
+  | { kind: "templateGone"; id: string }
+  | { kind: "wrongAsked"; query: WrongQuery }
+  | { kind: "convert"; job: Job } // to a worker that has no other work
   | { kind: "report"; id: number }
   | { kind: "parse"; id: number; message: Uint8Array }
   | { kind: "decode"; id: number; rounds: number; coding: number; param: number; payload: Uint8Array; packed: Uint8Array; width: number; height: number; bits: number };
@@ -58,6 +64,10 @@ export type FromWorker =
   | { kind: "settled"; number: number } // the reference canvas holds it, or something later
   | { kind: "refused"; number: number; code: number; message: string; allowance: Allowance | null }
   | { kind: "build" } // the server runs another build than at the start
+  | { kind: "progress"; progress: Progress[] } // of all templates that are counted
+  | { kind: "wrong"; pixel: WrongPixel | null }
+  | { kind: "converted"; shape: Shape }
+  | { kind: "notConverted"; fault: Fault }
   | { kind: "fault"; text: string } // the worker met a mistake of its own
   | { kind: "report"; id: number; report: Report }
   | { kind: "parsed"; id: number; message: unknown; fault: string | null }

@@ -30,6 +30,7 @@ export class Sync {
   private canvas: bigint | null = null;
   private size: Size | null = null;
   private wanted: number[] | null = null; // null: the page has not said yet, so everything
+  private pinned: number[] = []; // wanted as well, wherever the page looks
   private hidden = false;
   private connected = false;
   private watched = new Set<number>();
@@ -69,6 +70,11 @@ export class Sync {
 
   view(shards: number[]): void {
     this.wanted = shards;
+    this.follow();
+  }
+
+  pin(shards: number[]): void {
+    this.pinned = shards;
     this.follow();
   }
 
@@ -184,7 +190,7 @@ export class Sync {
     if (this.hidden || !this.size) return this.hidden ? this.ports.owed() : [];
     const all = shardsOf(this.size);
     if (!this.wanted) return all;
-    const wanted = new Set([...this.wanted, ...this.ports.owed()]);
+    const wanted = new Set([...this.wanted, ...this.pinned, ...this.ports.owed()]);
     return all.filter((shard) => wanted.has(shard));
   }
 

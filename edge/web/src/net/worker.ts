@@ -1,6 +1,9 @@
-// The worker's entry: hands what the page says to the client, and answers the
+// The worker's entry: hands what the page says to the client and to the count of
+// templates, converts images where it was started for that, and answers the
 // questions of tests about this very bundle's decoder.
 
+import { convert, ConvertError, type Job } from "../templates/convert";
+import { Tally } from "../templates/tally";
 import { Changes, decode } from "../wire/codec";
 import { WireError } from "../wire/errors";
 import { parse } from "../wire/messages";
@@ -16,12 +19,18 @@ interface Scope {
 }
 
 const scope = globalThis as unknown as Scope;
-const post = (message: FromWorker, transfer: Transferable[] = []) => scope.postMessage(message, transfer);
+const tell = (message: FromWorker) => scope.postMessage(message, []);
+// The count hears what the page hears, before its arrays are gone.
+const post = (message: FromWorker, transfer: Transferable[] = []) => {
+  tally.hear(message);
+  scope.postMessage(message, transfer);
+};
 
 // Nobody hears a promise that a worker broke, so the page is told.
-scope.onunhandledrejection = (e) => post({ kind: "fault", text: String((e.reason as Error)?.stack ?? e.reason) });
+scope.onunhandledrejection = (e) => tell({ kind: "fault", text: String((e.reason as Error)?.stack ?? e.reason) });
 
 let client: Client | null = null;
+const tally = new Tally({ copyOf: (shard) => client?.copyOf(shard), post: tell, later: (ms, f) => void setTimeout(f, ms) });
 
 scope.onmessage = ({ data }) => {
   switch (data.kind) {
@@ -33,6 +42,14 @@ scope.onmessage = ({ data }) => {
     case "hidden": return client?.hide(data.hidden);
     case "wake": return client?.wake();
     case "place": return client?.place(data.place);
+    case "template":
+      tally.set(data.placed);
+      return client?.pin(tally.shards());
+    case "templateGone":
+      tally.drop(data.id);
+      return client?.pin(tally.shards());
+    case "wrongAsked": return tell({ kind: "wrong", pixel: tally.nearest(data.query) });
+    case "convert": return void answerConvert(data.job);
     case "report":
       if (client) post({ kind: "report", id: data.id, report: client.report() });
       return;
@@ -40,6 +57,16 @@ scope.onmessage = ({ data }) => {
     case "decode": return answerDecode(data);
   }
 };
+
+async function answerConvert(job: Job): Promise<void> {
+  try {
+    const shape = await convert(job);
+    scope.postMessage({ kind: "converted", shape }, [shape.cells.buffer]);
+  } catch (err) {
+    if (!(err instanceof ConvertError)) throw err;
+    tell({ kind: "notConverted", fault: err.fault });
+  }
+}
 
 function answerParse({ id, message }: Extract<ToWorker, { kind: "parse" }>): void {
   try {

@@ -4,6 +4,9 @@
 
 import { shardArea, shardColumn, shardRow, shardSide, type Size } from "../wire/geometry";
 import type { Color } from "../wire/messages";
+import type { Slot } from "../templates/overlay";
+import { FlatOverlay } from "./flat-overlay";
+import { offPage } from "./off-page";
 import type { Renderer, View } from "./renderer";
 
 interface Tile {
@@ -18,6 +21,7 @@ export class FlatRenderer implements Renderer {
   private readonly tiles = new Map<number, Tile>();
   private size: Size = { width: 1, height: 1 };
   private readonly palette = new Uint32Array(256);
+  private readonly overlay = new FlatOverlay(this.palette, (shard) => this.tiles.get(shard)?.numbers);
 
   constructor(private readonly canvas: HTMLCanvasElement) {
     const context = canvas.getContext("2d");
@@ -33,6 +37,7 @@ export class FlatRenderer implements Renderer {
   setSize(size: Size): void {
     this.size = size;
     this.tiles.clear();
+    this.overlay.clear();
   }
 
   setPalette(colors: Color[]): void {
@@ -53,6 +58,15 @@ export class FlatRenderer implements Renderer {
     const end = (firstRow + rows) * shardSide;
     for (let i = firstRow * shardSide; i < end; i++) pixels[i] = this.palette[numbers[i]];
     tile.context.putImageData(tile.image, 0, 0, 0, firstRow, shardSide, rows);
+    this.overlay.paint(shard, firstRow, rows);
+  }
+
+  uploadOverlay(shard: number, tile: Uint8Array): void {
+    this.overlay.upload(shard, tile);
+  }
+
+  setSlots(slots: Slot[]): void {
+    this.overlay.setSlots(slots);
   }
 
   draw(view: View): void {
@@ -75,6 +89,7 @@ export class FlatRenderer implements Renderer {
       const height = edge(view.originY, shardRow(shard) * shardSide + area.height) - y;
       if (x > canvas.width || y > canvas.height || x + width < 0 || y + height < 0) continue;
       context.drawImage(tile.context.canvas, 0, 0, area.width, area.height, x, y, width, height);
+      this.overlay.draw(context, shard, area, view, { x, y, width, height });
     }
     if (view.grid > 0) this.drawGrid(view);
   }
@@ -98,13 +113,4 @@ export class FlatRenderer implements Renderer {
     const [r, g, b] = this.context.getImageData(x, y, 1, 1).data;
     return (r << 16) | (g << 8) | b;
   }
-}
-
-/** The context of a canvas that is never on the page. */
-function offPage(): CanvasRenderingContext2D {
-  const canvas = document.createElement("canvas");
-  canvas.width = canvas.height = shardSide;
-  const context = canvas.getContext("2d");
-  if (!context) throw new Error("no 2D context");
-  return context;
 }

@@ -6,6 +6,8 @@
 
 import { shardColumn, shardRow, shardSide, type Size } from "../wire/geometry";
 import type { Color } from "../wire/messages";
+import { GLOverlay, overlayShader } from "./gl-overlay";
+import type { Slot } from "../templates/overlay";
 import type { Renderer, View } from "./renderer";
 
 const vertexSource = `#version 300 es
@@ -27,12 +29,12 @@ uniform float grid;
 uniform ivec2 size;
 uniform int columns;
 out vec4 result;
-
+${overlayShader}
 vec3 cell(ivec2 p) {
   p = clamp(p, ivec2(0), size - 1);
   int layer = (p.y >> 9) * columns + (p.x >> 9);
   uint color = texelFetch(board, ivec3(p & 511, layer), 0).r;
-  return texelFetch(palette, ivec2(int(color), 0), 0).rgb;
+  return covered(texelFetch(palette, ivec2(int(color), 0), 0).rgb, color, p, layer);
 }
 
 void main() {
@@ -66,6 +68,7 @@ void main() {
     }
     color = sum / float(n * n);
   }
+  color = marked(color, at);
   if (grid > 0.0) {
     vec2 edge = fract(at) * scale;
     float light = dot(color, vec3(0.3, 0.6, 0.1));
@@ -82,6 +85,7 @@ export class GLRenderer implements Renderer {
   private places = new Map<string, WebGLUniformLocation | null>();
   private size: Size = { width: 1, height: 1 };
   private lost = false;
+  private overlay: GLOverlay | null = null;
 
   constructor(private readonly canvas: HTMLCanvasElement, onLost: () => void) {
     const gl = canvas.getContext("webgl2", { alpha: true, antialias: false, depth: false, premultipliedAlpha: true });
@@ -121,6 +125,7 @@ export class GLRenderer implements Renderer {
     nearest(gl, gl.TEXTURE_2D);
     gl.activeTexture(gl.TEXTURE0);
     gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
+    this.overlay = new GLOverlay(gl, program);
   }
 
   private place(name: (typeof uniformNames)[number]): WebGLUniformLocation | null {
@@ -144,6 +149,7 @@ export class GLRenderer implements Renderer {
     nearest(gl, gl.TEXTURE_2D_ARRAY);
     gl.uniform2i(this.place("size"), size.width, size.height);
     gl.uniform1i(this.place("columns"), columns);
+    this.overlay?.resize(columns, rows);
   }
 
   setPalette(colors: Color[]): void {
@@ -160,6 +166,14 @@ export class GLRenderer implements Renderer {
     const columns = (this.size.width + shardSide - 1) >> 9;
     const layer = shardRow(shard) * columns + shardColumn(shard);
     gl.texSubImage3D(gl.TEXTURE_2D_ARRAY, 0, 0, firstRow, layer, shardSide, rows, 1, gl.RED_INTEGER, gl.UNSIGNED_BYTE, tile, firstRow * shardSide);
+  }
+
+  uploadOverlay(shard: number, tile: Uint8Array): void {
+    this.overlay?.upload(shard, tile);
+  }
+
+  setSlots(slots: Slot[]): void {
+    this.overlay?.setSlots(slots);
   }
 
   draw(view: View): void {

@@ -1,6 +1,7 @@
 // Draws tiles of colour numbers. Two ways: WebGL2, and Canvas 2D where there
 // is none. Both draw the same picture; the page does not know which one it has.
 
+import type { OverlayRenderer } from "../templates/overlay";
 import type { Size } from "../wire/geometry";
 import type { Color } from "../wire/messages";
 import { FlatRenderer } from "./flat";
@@ -14,7 +15,7 @@ export interface View {
   grid: number; // 0: no lines between the cells, 1: clear ones
 }
 
-export interface Renderer {
+export interface Renderer extends OverlayRenderer {
   readonly kind: "webgl2" | "2d";
   /** Size of the drawing area, in device pixels. */
   resize(width: number, height: number): void;

@@ -1,0 +1,120 @@
+// The panel of templates: beside the canvas, so that painting goes on.
+
+import { t } from "../../i18n/i18n";
+import { fromFile, fromLink, fromText, type Found } from "../../templates/intake";
+import { parseTemplateLink } from "../../templates/link";
+import { shareLink } from "../../templates/share";
+import type { Entry } from "../../templates/entry";
+import type { Templates } from "../../templates/templates";
+import { Trouble, wordsFor } from "../../templates/trouble";
+import { prefer, preference } from "../../preferences";
+import { byID } from "../dom";
+import { toast } from "../toasts";
+import { Card } from "./card";
+import type { Palette } from "./chips";
+import { bindIntake } from "./intake";
+
+export class TemplatesPanel {
+  private readonly root = byID("templates");
+  private readonly opener = byID<HTMLButtonElement>("templates-open");
+  private readonly list = byID("template-list");
+  private readonly cards = new Map<Entry, Card>();
+
+  constructor(private readonly templates: Templates, private readonly palette: Palette, private readonly nextWrong: () => void) {
+    this.opener.addEventListener("click", () => this.toggle(this.root.hidden !== false));
+    byID("templates-close").addEventListener("click", () => this.toggle(false));
+    byID("template-next").addEventListener("click", () => this.nextWrong());
+    this.root.addEventListener("keydown", (e) => {
+      if (e.key !== "Escape") return;
+      e.stopPropagation();
+      this.toggle(false);
+    });
+    this.bindChoice("pickWrong");
+    this.bindChoice("damageAlert");
+    bindIntake({
+      file: (file) => void this.take(() => fromFile(file)),
+      text: (text) => void this.take(() => fromText(text)),
+    });
+    this.follow(location.hash);
+    addEventListener("hashchange", (e) => this.follow(new URL(e.newURL).hash));
+    setInterval(() => this.show(), 1_000); // a pace changes although nothing happens
+  }
+
+  /** Brings the list up to date. */
+  show(): void {
+    if (this.root.hidden) return;
+    const { entries } = this.templates;
+    for (const entry of this.cards.keys()) if (!entries.includes(entry)) this.drop(entry);
+    entries.forEach((entry, i) => {
+      let card = this.cards.get(entry);
+      if (!card) {
+        const ports = { templates: this.templates, palette: this.palette, share: (e: Entry) => void this.share(e), refresh: (e: Entry) => void this.refresh(e) };
+        this.cards.set(entry, (card = new Card(entry, ports)));
+      }
+      if (this.list.children[i] !== card.root) this.list.insertBefore(card.root, this.list.children[i] ?? null);
+      card.show(Date.now());
+    });
+    byID("template-none").hidden = entries.length > 0;
+    byID("template-next").hidden = entries.length === 0;
+  }
+
+  private bindChoice(name: "pickWrong" | "damageAlert"): void {
+    const box = byID<HTMLInputElement>(`template-${name}`);
+    box.checked = preference(name);
+    box.addEventListener("change", () => prefer(name, box.checked));
+  }
+
+  private toggle(open: boolean): void {
+    this.root.hidden = !open;
+    this.opener.setAttribute("aria-expanded", String(open));
+    this.show();
+    (open ? byID("templates-close") : this.opener).focus();
+  }
+
+  private drop(entry: Entry): void {
+    const card = this.cards.get(entry)?.root;
+    // Whoever deletes by keyboard does not lose their place.
+    if (card?.contains(document.activeElement)) byID("templates-close").focus();
+    card?.remove();
+    this.cards.delete(entry);
+  }
+
+  /** A template in the address is taken in; where the link names no view, the page goes to it. */
+  private follow(hash: string): void {
+    const link = parseTemplateLink(hash);
+    if (link) void this.take(() => fromLink(link), !/^#(\d|.*\bx=)/.test(hash));
+  }
+
+  private async take(find: () => Promise<Found>, goThere = false): Promise<void> {
+    try {
+      const { added, failed } = await this.templates.add(await find());
+      toast(t("template.added", { n: added.length, name: added[0].template.name }));
+      if (failed > 0) toast(t("template.failed", { n: failed }), "bad", 8_000);
+      if (goThere) this.templates.goTo(added[0]);
+    } catch (err) {
+      toast(wordsFor(err), "bad", 10_000);
+    }
+  }
+
+  private async refresh(entry: Entry): Promise<void> {
+    try {
+      await this.templates.refresh(entry);
+      toast(t("template.refreshed"));
+    } catch (err) {
+      toast(wordsFor(err), "bad", 10_000);
+    }
+  }
+
+  private async share(entry: Entry): Promise<void> {
+    try {
+      const link = await shareLink(entry, this.palette, this.templates.scaleFor.bind(this.templates));
+      // Without a secure context there is no clipboard; the address bar has the link then.
+      if (!navigator.clipboard) return void (location.href = link);
+      await navigator.clipboard.writeText(link);
+      toast(t("template.copied"));
+    } catch (err) {
+      if (err instanceof Trouble) toast(wordsFor(err), "bad", 10_000);
+      else toast(t("template.notCopied"), "bad");
+    }
+  }
+}

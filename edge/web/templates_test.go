@@ -1,0 +1,606 @@
+package web
+
+import (
+	"bytes"
+	"compress/zlib"
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"hash/crc32"
+	"image"
+	"image/color"
+	"image/png"
+	"io"
+	"log"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"github.com/chromedp/cdproto/cdp"
+	cdppage "github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/security"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// A counted is what a page knows about one of its templates.
+type counted struct {
+	Name                  string
+	X, Y, Width, Height   int
+	Counted               bool
+	Total, Wrong, Damaged int
+}
+
+// palette returns the canvas's colours.
+func (s *server) palette() color.Palette {
+	s.t.Helper()
+	answer, err := http.Get(s.url + "/api/v1/canvas/info")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var info struct{ Colors []struct{ Hex string } }
+	if err := json.NewDecoder(answer.Body).Decode(&info); err != nil {
+		s.t.Fatal(err)
+	}
+	var colors color.Palette
+	for _, c := range info.Colors {
+		var r, g, b uint8
+		if _, err := fmt.Sscanf(c.Hex, "#%02x%02x%02x", &r, &g, &b); err != nil {
+			s.t.Fatal(err)
+		}
+		colors = append(colors, color.NRGBA{r, g, b, 255})
+	}
+	return colors
+}
+
+// picture returns a template of so many pixels a side in colors, with holes, and
+// how many of its pixels are not white: what is wrong on an empty canvas.
+func picture(colors color.Palette, side int) (img *image.NRGBA, total, wrong int) {
+	rnd := rand.New(rand.NewPCG(1, uint64(side)))
+	img = image.NewNRGBA(image.Rect(0, 0, side, side))
+	for i := range side * side {
+		if rnd.IntN(5) == 0 {
+			continue // transparent
+		}
+		c := colors[rnd.IntN(len(colors))].(color.NRGBA)
+		img.SetNRGBA(i%side, i/side, c)
+		total++
+		if c != (color.NRGBA{255, 255, 255, 255}) {
+			wrong++
+		}
+	}
+	return img, total, wrong
+}
+
+func pngOf(t testing.TB, img image.Image) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	if err := png.Encode(&out, img); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// hugePNG is a sound black image of side × side pixels in few bytes.
+func hugePNG(t testing.TB, side uint32) []byte {
+	t.Helper()
+	out := bytes.NewBufferString("\x89PNG\r\n\x1a\n")
+	chunk := func(kind string, body []byte) {
+		_ = binary.Write(out, binary.BigEndian, uint32(len(body)))
+		part := append([]byte(kind), body...)
+		out.Write(part)
+		_ = binary.Write(out, binary.BigEndian, crc32.ChecksumIEEE(part))
+	}
+	head := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, side), side)
+	chunk("IHDR", append(head, 1, 0, 0, 0, 0)) // a bit a pixel
+	var rows bytes.Buffer
+	z := zlib.NewWriter(&rows)
+	row := make([]byte, 1+side/8)
+	for range side {
+		if _, err := z.Write(row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	chunk("IDAT", rows.Bytes())
+	chunk("IEND", nil)
+	return out.Bytes()
+}
+
+// A host serves files by https, as a community's does.
+type host struct {
+	*httptest.Server
+	asked atomic.Int64 // requests so far
+}
+
+func startHost(t testing.TB, cors bool, files map[string][]byte) *host {
+	t.Helper()
+	h := &host{}
+	h.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.asked.Add(1)
+		body, ok := files[r.URL.Path]
+		if cors {
+			w.Header().Set("Access-Control-Allow-Origin", "*")
+		}
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		_, _ = w.Write(body)
+	}))
+	h.Config.ErrorLog = log.New(io.Discard, "", 0) // browsers hang up on a certificate before they are told to trust it
+	h.StartTLS()
+	t.Cleanup(h.Close)
+	return h
+}
+
+// trust makes the tab believe in the certificates of test servers.
+func (p *page) trust() {
+	p.t.Helper()
+	p.do(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+		_, err := cdp.Call(ctx, tab, security.SetIgnoreCertificateErrors, security.SetIgnoreCertificateErrorsParams{Ignore: true})
+		return err
+	}))
+}
+
+// chooseFile gives the page a template's file.
+func (p *page) chooseFile(name string, body []byte) {
+	p.t.Helper()
+	path := filepath.Join(p.t.TempDir(), name)
+	if err := os.WriteFile(path, body, 0o644); err != nil {
+		p.t.Fatal(err)
+	}
+	p.do(chromedp.SetUploadFiles(chromedp.ID("template-file"), []string{path}, chromedp.NodeReady))
+}
+
+func (p *page) openTemplates() {
+	p.t.Helper()
+	p.click(p.at("#templates-open"))
+	p.until("!document.getElementById('templates').hidden")
+}
+
+// typeAddress adds a template by the field for addresses.
+func (p *page) typeAddress(address string) {
+	p.t.Helper()
+	p.click(p.at("#template-url"))
+	p.key(address + kb.Enter)
+}
+
+func (p *page) templates() []counted {
+	p.t.Helper()
+	return eval[[]counted](p, "pixelwall.templates()")
+}
+
+// untilCounted waits until the page has so many templates and knows how far they are.
+func (p *page) untilCounted(n int) []counted {
+	p.t.Helper()
+	p.until(fmt.Sprintf("pixelwall.templates().length === %d && pixelwall.templates().every((t) => t.counted)", n))
+	return p.templates()
+}
+
+func (p *page) untilSaid(text string) {
+	p.t.Helper()
+	p.until(fmt.Sprintf("document.getElementById('toasts').textContent.includes(%q)", text))
+}
+
+// untilWrong waits until the first template has so many wrong pixels.
+func (p *page) untilWrong(n int) {
+	p.t.Helper()
+	p.until(fmt.Sprintf("pixelwall.templates()[0].wrong === %d", n))
+}
+
+// wrongOnTheServer counts the pixels of img at x, y that the server's own picture
+// of the canvas does not have.
+func (s *server) wrongOnTheServer(img *image.NRGBA, x, y int) int {
+	s.t.Helper()
+	answer, err := http.Get(s.url + "/api/v1/canvas.png")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	canvas, err := png.Decode(answer.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	wrong := 0
+	for row := range img.Rect.Dy() {
+		for column := range img.Rect.Dx() {
+			want := img.NRGBAAt(column, row)
+			if want.A > 0 && color.NRGBAModel.Convert(canvas.At(x+column, y+row)) != color.Color(want) {
+				wrong++
+			}
+		}
+	}
+	return wrong
+}
+
+func TestATemplateFromAFileIsCountedWhilePeoplePaint(t *testing.T) {
+	s := startEdge(t, "--cooldown", "0")
+	img, total, wrong := picture(s.palette(), 200)
+	p := openPage(t, s.url+"/?debug#300,300,16", desktop)
+	p.untilLive()
+	p.openTemplates()
+	p.chooseFile("face.png", pngOf(t, img))
+	got := p.untilCounted(1)[0]
+	if got.Name != "face" || got.Width != 200 || got.Height != 200 || got.Total != total || got.Wrong != wrong {
+		t.Fatalf("the page counts %+v, want %d wrong of %d", got, wrong, total)
+	}
+	if want := s.wrongOnTheServer(img, got.X, got.Y); want != wrong {
+		t.Fatalf("the server's picture has %d wrong pixels, want %d", want, wrong)
+	}
+
+	// The way to the next wrong pixel, with its colour, and painting it: each one less.
+	p.click(p.at("#template-pickWrong"))
+	p.do(chromedp.Focus(chromedp.ID("board")))
+	const paints = 4
+	for i := range paints {
+		before := eval[string](p, "JSON.stringify(pixelwall.state().cursor)")
+		p.key("n")
+		p.until(fmt.Sprintf("JSON.stringify(pixelwall.state().cursor) !== %q && !pixelwall.state().moving", before))
+		p.key(kb.Enter)
+		p.untilWrong(wrong - 1 - i)
+	}
+	waitFor(t, "the same count in the server's picture", func() bool { return s.wrongOnTheServer(img, got.X, got.Y) == wrong-paints })
+
+	// Somebody else paints over a right one.
+	at := eval[struct{ X, Y int }](p, "pixelwall.state().cursor")
+	other := openPage(t, fmt.Sprintf("%s/?debug#%d,%d,20", s.url, at.X, at.Y), desktop)
+	other.untilLive()
+	index := slices.IndexFunc(s.palette(), func(c color.Color) bool { return c == color.Color(img.NRGBAAt(at.X-got.X, at.Y-got.Y)) })
+	other.key(fmt.Sprint((index+1)%9 + 1)) // keys 1 … 9: another colour than that one
+	other.click(other.cell(at.X, at.Y))
+	p.untilWrong(wrong - paints + 1)
+	p.untilSaid("1 right pixel of “face” was painted over")
+	if got := p.templates()[0].Damaged; got != 1 {
+		t.Errorf("%d pixels were damaged, want 1", got)
+	}
+
+	// It is all there after a reload.
+	p.do(chromedp.Reload())
+	p.untilLive()
+	if after := p.untilCounted(1)[0]; after.Wrong != wrong-paints+1 || after.X != got.X || after.Name != "face" {
+		t.Errorf("after a reload the page counts %+v", after)
+	}
+}
+
+func TestTemplatesFromACommunitysListAreCounted(t *testing.T) {
+	s := startEdge(t)
+	colors := s.palette()
+	img, total, wrong := picture(colors, 200)
+	small, smallTotal, smallWrong := picture(colors, 30)
+	list := func(v any) []byte {
+		text, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	type m = map[string]any
+	at := func(name, source string, x, y int) m {
+		return m{"name": name, "sources": []string{"gone.png", source}, "x": x, "y": y}
+	}
+	host := startHost(t, true, map[string][]byte{
+		"/main.json": list(m{
+			"faction": "ours", "templates": []m{at("big", "big.png", 100, 120)},
+			"whitelist": []m{{"name": "friends", "url": "friends.json"}, {"name": "foes", "url": "foes.json"}}, "blacklist": []m{{"name": "foes", "url": "foes.json"}},
+		}),
+		"/friends.json": list(m{"templates": []m{at("small", "small.png", 600, 500), at("lost", "lost.png", 1, 1)}, "whitelist": []m{{"url": "main.json"}}}),
+		"/foes.json":    list(m{"templates": []m{at("foe", "small.png", 1, 1)}}),
+		"/big.png":      pngOf(t, img), "/small.png": pngOf(t, small),
+	})
+	p := openPage(t, s.url+"/?debug#200,200,24", desktop)
+	p.trust()
+	p.untilLive()
+	p.openTemplates()
+	p.typeAddress(host.URL + "/main.json")
+	got := p.untilCounted(2)
+	want := []counted{{"big", 100, 120, 200, 200, true, total, wrong, 0}, {"small", 600, 500, 30, 30, true, smallTotal, smallWrong, 0}}
+	if !slices.Equal(got, want) {
+		t.Errorf("the page counts\n%+v, want\n%+v", got, want)
+	}
+	p.untilSaid("1 template could not be read")
+	// The same list once more changes nothing.
+	eval[bool](p, "(document.getElementById('toasts').replaceChildren(), true)")
+	p.typeAddress(host.URL + "/main.json")
+	p.untilSaid("2 templates were added")
+	if got := p.untilCounted(2); !slices.Equal(got, want) {
+		t.Errorf("after the second time the page counts\n%+v", got)
+	}
+}
+
+func TestATemplateFromALinkIsCountedAndTheAddressIsThatOfTheView(t *testing.T) {
+	s := startEdge(t)
+	img, total, wrong := picture(s.palette(), 200)
+	// Blown up, as template images are: each pixel a block with a sign in the middle.
+	blocks := image.NewNRGBA(image.Rect(0, 0, 600, 600))
+	for y := range 200 {
+		for x := range 200 {
+			blocks.SetNRGBA(3*x+1, 3*y+1, img.NRGBAAt(x, y))
+		}
+	}
+	host := startHost(t, true, map[string][]byte{"/blocks.png": pngOf(t, blocks)})
+	from := url.QueryEscape(host.URL + "/blocks.png")
+	for _, tt := range []struct{ name, hash, view string }{
+		{"of our own form", "#400,300,16&template=" + from + "&ox=350&oy=260&tw=200&title=Face", "#400,300,16"},
+		{"of Pxls", "#x=420&y=310&scale=8&template=" + from + "&ox=350&oy=260&tw=200&oo=1&title=Face", "#420,310,8"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := openPage(t, "about:blank", desktop)
+			p.trust()
+			p.do(chromedp.Navigate(s.url + "/?debug" + tt.hash))
+			p.untilLive()
+			want := counted{"Face", 350, 260, 200, 200, true, total, wrong, 0}
+			if got := p.untilCounted(1)[0]; got != want {
+				t.Errorf("the page counts %+v, want %+v", got, want)
+			}
+			p.until(fmt.Sprintf("location.hash === %q", tt.view))
+		})
+	}
+}
+
+func TestATemplateIsDroppedPastedAndShared(t *testing.T) {
+	s := startEdge(t)
+	img, _, wrong := picture(s.palette(), 12)
+	text := base64.StdEncoding.EncodeToString(pngOf(t, img))
+	p := openPage(t, s.url+"/?debug#300,300,16", desktop)
+	p.untilLive()
+	const give = `(() => {
+		const data = new DataTransfer();
+		data.items.add(new File([Uint8Array.from(atob(%q), (c) => c.charCodeAt(0))], %q, { type: "image/png" }));
+		(%s)(data);
+		return true;
+	})()`
+	eval[bool](p, fmt.Sprintf(give, text, "dropped.png", `(dataTransfer) => dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }))`))
+	p.untilCounted(1)
+	eval[bool](p, fmt.Sprintf(give, text, "pasted.png", `(clipboardData) => document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }))`))
+	got := p.untilCounted(2)
+	if got[0].Name != "pasted" || got[1].Name != "dropped" || got[0].Wrong != wrong {
+		t.Fatalf("the page has %+v", got)
+	}
+
+	p.openTemplates()
+	eval[bool](p, "(navigator.clipboard.writeText = (text) => Promise.resolve(void (globalThis.copied = text)), true)")
+	p.click(p.at("#template-list summary"))
+	p.until("document.querySelector('#template-list .settings')")
+	eval[bool](p, "([...document.querySelectorAll('#template-list .settings button')].find((b) => b.textContent === 'Copy link').click(), true)")
+	p.until("globalThis.copied")
+	friend := openPage(t, eval[string](p, "copied"), desktop)
+	friend.untilLive()
+	if there := friend.untilCounted(1)[0]; there != got[0] {
+		t.Errorf("the friend has %+v, want %+v", there, got[0])
+	}
+}
+
+func TestATemplateIsDrawnAsItsSettingsSay(t *testing.T) {
+	s := startEdge(t, "--cooldown", "0")
+	img := image.NewNRGBA(image.Rect(0, 0, 3, 1))
+	colors := s.palette()
+	img.Set(0, 0, colors[5])
+	img.Set(1, 0, colors[8])
+	img.Set(2, 0, colors[0]) // white: right from the start
+	for renderer, query := range map[string]string{"webgl2": "", "2d": "&renderer=2d"} {
+		t.Run(renderer, func(t *testing.T) {
+			p := openPage(t, s.url+"/?debug"+query+"#301,300,32", desktop)
+			p.untilLive()
+			if got := eval[string](p, "pixelwall.state().renderer"); got != renderer {
+				t.Fatalf("drawn with %s", got)
+			}
+			p.openTemplates()
+			p.chooseFile("row.png", pngOf(t, img))
+			at := p.untilCounted(1)[0]
+			press := func(selector string) {
+				t.Helper()
+				eval[bool](p, fmt.Sprintf("(document.querySelector(%q).click(), true)", "#template-list "+selector))
+			}
+			press("summary")
+			p.until("document.querySelector('#template-list input[type=range]')")
+			p.do(chromedp.Focus(chromedp.CSS("#template-list input[type=range]")))
+			p.key(kb.End) // opaque
+			p.untilDrawn(at.X, at.Y, red)
+			p.untilDrawn(at.X+1, at.Y, yellow)
+			middle := p.cell(at.X, at.Y)
+			corner := point{middle.X - 12, middle.Y - 12}
+			if got := p.screen(corner); got != white {
+				t.Errorf("beside the dot the screen shows %s, want %s", got, white)
+			}
+			press(".radios label:nth-of-type(2) input")
+			waitFor(t, "a full pixel", func() bool { return p.screen(corner) == red })
+
+			press(`.color-chip[aria-label^="yellow"]`)
+			p.untilDrawn(at.X+1, at.Y, white)
+			p.until("pixelwall.templates()[0].wrong === 1 && pixelwall.templates()[0].total === 2")
+
+			press(".settings > .switch input")
+			const magenta = "#ff00aa"
+			edge := point{corner.X - 3, corner.Y}
+			waitFor(t, "a frame around the wrong pixel", func() bool { return p.screen(edge) == magenta })
+			press("button[aria-pressed]")
+			p.untilDrawn(at.X, at.Y, white)
+		})
+	}
+}
+
+func TestBadTemplatesSayWhatIsWrong(t *testing.T) {
+	s := startEdge(t, "--cooldown", "0")
+	closed := startHost(t, false, map[string][]byte{"/t.png": pngOf(t, image.NewNRGBA(image.Rect(0, 0, 2, 2)))})
+	open := startHost(t, true, map[string][]byte{
+		"/large.png": make([]byte, 17<<20), "/text.png": []byte("hello"), "/list.json": []byte(`{"templates":[{"name":"x"}]}`), "/other.json": []byte(`{"a":1}`),
+	})
+	p := openPage(t, s.url+"/?debug#60,60,20", desktop)
+	p.trust()
+	p.untilLive()
+	p.openTemplates()
+	file := func(body []byte) func() { return func() { p.chooseFile("t.png", body) } }
+	address := func(text string) func() { return func() { p.typeAddress(text) } }
+	paste := func(text string) func() {
+		return func() {
+			eval[bool](p, fmt.Sprintf(`(() => {
+				const clipboardData = new DataTransfer();
+				clipboardData.setData("text/plain", %q);
+				document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }));
+				return true;
+			})()`, text))
+		}
+	}
+	for _, tt := range []struct {
+		name string
+		give func()
+		said string
+	}{
+		{"a file of 100 MB", file(make([]byte, 100<<20)), "too large: 16 MB is the most"},
+		{"an image of 20 000 × 20 000", file(hugePNG(t, 20_000)), "20,000 × 20,000 pixels"},
+		{"a file that is no image", file([]byte("not an image")), "no image that the browser can read"},
+		{"an image that breaks off", file(hugePNG(t, 64)[:20]), "no image that the browser can read"},
+		{"a file of JSON that is no list", file([]byte(`{"a": 1}`)), "no list of templates"},
+		{"a host without CORS", address(closed.URL + "/t.png"), "does not let other pages read it (CORS)"},
+		{"an address without https", address("http://example.com/t.png"), "begin with https://"},
+		{"an address of nothing", address(open.URL + "/nothing.png"), "does not have it (status 404)"},
+		{"an address of too much", address(open.URL + "/large.png"), "too large: 16 MB is the most"},
+		{"an address of text", address(open.URL + "/text.png"), "no image that the browser can read"},
+		{"a list of nothing", address(open.URL + "/list.json"), "no template in this list"},
+		{"a list that is none", address(open.URL + "/other.json"), "no list of templates"},
+		{"text in the field", address("hello"), "neither an image nor a link"},
+		{"pasted text", paste("hello there"), "neither an image nor a link"},
+		{"a pasted link to a script", paste("javascript:alert(1)"), "neither an image nor a link"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			eval[bool](p, "(document.getElementById('toasts').replaceChildren(), true)")
+			tt.give()
+			p.untilSaid(tt.said)
+			if got := p.templates(); len(got) != 0 {
+				t.Errorf("the page has %+v", got)
+			}
+		})
+	}
+	if closed.asked.Load() == 0 {
+		t.Error("the host without CORS was not even asked")
+	}
+	// The page goes on as if nothing had been.
+	p.do(chromedp.Focus(chromedp.ID("board")))
+	p.key("6")
+	p.click(p.cell(60, 60))
+	p.untilDrawn(60, 60, red)
+}
+
+func TestTemplatesWithoutStorageLastAsLongAsThePage(t *testing.T) {
+	s := startEdge(t)
+	img, _, wrong := picture(s.palette(), 12)
+	for _, tt := range []struct{ name, script, said string }{
+		{"forbidden", `Object.defineProperty(globalThis, "indexedDB", { get() { throw new DOMException("no", "SecurityError"); } })`, "keeps nothing here"},
+		{"full", `IDBObjectStore.prototype.put = () => { throw new DOMException("no", "QuotaExceededError"); }`, "storage is full"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := openPage(t, "about:blank", desktop)
+			p.do(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+				_, err := cdp.Call(ctx, tab, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: tt.script})
+				return err
+			}))
+			p.do(chromedp.Navigate(s.url + "/?debug#300,300,16"))
+			p.untilLive()
+			p.chooseFile("t.png", pngOf(t, img))
+			p.untilSaid(tt.said)
+			if got := p.untilCounted(1)[0]; got.Wrong != wrong {
+				t.Errorf("the page counts %+v, want %d wrong", got, wrong)
+			}
+		})
+	}
+}
+
+func TestThePanelOfTemplatesFitsAndWorksByKeyboard(t *testing.T) {
+	s := startEdge(t)
+	img, _, _ := picture(s.palette(), 20)
+	small := look{width: 320, height: 568, ratio: 2, touch: true}
+	p := openPage(t, s.url+"/?debug", small)
+	p.untilLive()
+	p.chooseFile("t.png", pngOf(t, img))
+	p.do(chromedp.Focus(chromedp.ID("templates-open")))
+	p.key(kb.Enter)
+	p.until("!document.getElementById('templates').hidden && document.getElementById('templates-open').ariaExpanded === 'true'")
+	p.until("document.querySelector('#template-list summary')")
+	p.do(chromedp.Focus(chromedp.CSS("#template-list summary")))
+	p.key(kb.Enter)
+	p.until("document.querySelector('#template-list .settings .color-chip')")
+	const bad = `[...document.querySelectorAll("#templates button, #templates summary, #templates select, #templates .field input, #templates label")].filter((e) => e.checkVisibility() && !e.classList.contains("unseen")).filter((e) => {
+		const r = e.getBoundingClientRect();
+		return r.height < 24 || r.width < 24 || r.left < 0 || r.right > innerWidth;
+	}).map((e) => e.tagName + " " + (e.ariaLabel || e.textContent) + JSON.stringify(e.getBoundingClientRect()))`
+	if got := eval[[]string](p, bad); len(got) > 0 {
+		t.Errorf("too small or outside of 320 pixels: %v", got)
+	}
+	const nameless = `[...document.querySelectorAll("#templates button, #templates input, #templates select")].filter((e) => !e.ariaLabel && !e.textContent.trim() && !e.labels?.[0]?.textContent.trim() && !e.hidden).map((e) => e.outerHTML)`
+	if got := eval[[]string](p, nameless); len(got) > 0 {
+		t.Errorf("without a name: %v", got)
+	}
+	if eval[bool](p, "document.documentElement.scrollWidth > innerWidth") {
+		t.Error("the page is wider than the phone")
+	}
+	p.key(kb.Escape)
+	p.until("document.getElementById('templates').hidden && document.activeElement.id === 'templates-open'")
+}
+
+// TestPicturesOfTemplates takes pictures of the panel, as TestPictures does of
+// the page.
+func TestPicturesOfTemplates(t *testing.T) {
+	dir := os.Getenv("PICTURES")
+	if dir == "" {
+		t.Skip("PICTURES names no folder")
+	}
+	s := startEdge(t, "--palette", "place2022", "--cooldown", "0")
+	colors := s.palette()
+	img := image.NewNRGBA(image.Rect(0, 0, 60, 60))
+	for i := range 60 * 60 {
+		x, y := i%60-30, i/60-30
+		if r := x*x + y*y; r < 900 {
+			img.Set(i%60, i/60, colors[r/40%len(colors)])
+		}
+	}
+	night := desktop
+	night.dark = true
+	for name, l := range map[string]look{"light": desktop, "dark": night, "phone": phone} {
+		p := openPage(t, s.url+"/?debug#300,300,14", l)
+		p.untilLive()
+		p.chooseFile("rings.png", pngOf(t, img))
+		p.untilCounted(1)
+		eval[bool](p, "(document.getElementById('toasts').replaceChildren(), document.getElementById('templates-open').click(), true)")
+		p.until("document.getElementById('templates').getAnimations().length === 0")
+		p.shoot(filepath.Join(dir, "templates-"+name+".png"))
+		eval[bool](p, "(document.querySelector('#template-list summary').click(), true)")
+		p.until("document.querySelector('#template-list .settings')")
+		eval[bool](p, "(document.querySelector('#templates .scroll').scrollTop = 250, document.querySelector('.settings > .switch input').click(), true)")
+		p.shoot(filepath.Join(dir, "templates-settings-"+name+".png"))
+	}
+}
+
+// tallyMaxMS is what a tick may cost where a template of 500 × 500 is counted.
+const tallyMaxMS = 2
+
+// BenchmarkATickUnderATemplateOf500x500 measures a tick of 35 000 placements that
+// all lie below the template: the busiest there was in 2017, in one place.
+func BenchmarkATickUnderATemplateOf500x500(b *testing.B) {
+	p := unitPage(b)
+	const rounds, warm = 60, 20
+	var sum, worst float64
+	for b.Loop() {
+		ms := eval[[]float64](p, fmt.Sprintf("measureTally(35000, %d)", rounds))
+		slices.Sort(ms[warm:])
+		sum += ms[warm+(rounds-warm)/2]
+		worst = max(worst, ms[rounds-1])
+	}
+	median := sum / float64(b.N)
+	b.ReportMetric(median, "ms/tick")
+	b.ReportMetric(worst, "ms/worst")
+	if median > tallyMaxMS {
+		b.Errorf("%.2f ms for a tick, want at most %d", median, tallyMaxMS)
+	}
+}
