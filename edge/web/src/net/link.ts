@@ -57,6 +57,7 @@ export type FromWorker =
   | { kind: "placed"; number: number }
   | { kind: "settled"; number: number } // the reference canvas holds it, or something later
   | { kind: "refused"; number: number; code: number; message: string; allowance: Allowance | null }
+  | { kind: "kept"; timeMS: number } // there is no server: the canvas is that of this time
   | { kind: "build" } // the server runs another build than at the start
   | { kind: "fault"; text: string } // the worker met a mistake of its own
   | { kind: "report"; id: number; report: Report }
