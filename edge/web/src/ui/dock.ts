@@ -16,7 +16,7 @@ export interface DockFacts {
 
 export class Dock {
   private readonly ring = byID<HTMLButtonElement>("paint");
-  private readonly number = this.ring.querySelector("span") as HTMLElement;
+  private readonly number = byID("clock");
   private readonly arc = this.ring.querySelector(".arc") as SVGElement;
   private readonly title = byID("facts").querySelector("strong") as HTMLElement;
   private readonly line = byID("facts").querySelector("span") as HTMLElement;

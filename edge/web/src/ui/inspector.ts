@@ -52,7 +52,7 @@ export class Inspector {
     this.root.replaceChildren(this.head(at), list, this.foot(at));
     this.root.hidden = false;
     this.moveTo(at.px, at.py);
-    if (byKey) this.root.querySelector<HTMLElement>(".close")?.focus();
+    if (byKey) this.root.focus();
     this.pending = new AbortController();
     const { signal } = this.pending;
     try {
