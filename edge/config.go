@@ -49,7 +49,7 @@ type Config struct {
 	RingBytes int           `help:"most memory for that" default:"67108864"`
 
 	CanvasURL      string   `help:"where clients fetch the canvas, if not here: the address of a CDN in front of this server" placeholder:"URL"`
-	PublicURL      string   `help:"address of this server for absolute links" placeholder:"URL"`
+	PublicURL      string   `help:"address of this server, for links and the pictures of shared ones" placeholder:"URL"`
 	Origin         []string `help:"pages on these origins may connect too, as scheme://host[:port]; * allows all" placeholder:"ORIGIN"`
 	TrustedProxies []string `help:"addresses of proxies whose X-Forwarded-For counts, as CIDR" placeholder:"CIDR"`
 	FrameAncestors []string `help:"pages on these origins may embed the page" placeholder:"ORIGIN"`

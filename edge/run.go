@@ -177,11 +177,14 @@ func (e *edge) build() (err error) {
 
 func (e *edge) buildAPI() (err error) {
 	e.registry = prometheus.NewRegistry()
-	page := web.Handler(web.Options{})
 	pictures := api.Canvas(e.hub)
 	if e.store.pictures != nil {
 		pictures = e.store.pictures(e.hub)
 	}
+	page := web.Handler(web.Options{PublicURL: e.s.PublicURL, Size: func() (width, height int) {
+		c := pictures.Config()
+		return c.Width, c.Height
+	}})
 	e.api, err = api.New(api.Options{
 		Canvas: pictures, CanvasID: e.store.canvas, History: e.store.history, Sessions: token.NewIssuer(e.keys, token.NewBudget(e.s.GuestsPerHour), rand.Reader),
 		User:        func(uid uint64) (uint64, string) { return e.keys.PublicID(uid), e.keys.Name(uid) },

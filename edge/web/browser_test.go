@@ -182,7 +182,8 @@ type look struct {
 	ratio         float64 // device pixels a CSS pixel
 	touch         bool
 	dark          bool
-	still         bool // prefers-reduced-motion
+	still         bool   // prefers-reduced-motion
+	language      string // that the browser asks for, English if empty
 }
 
 var desktop = look{width: 1200, height: 800, ratio: 1}
@@ -220,7 +221,7 @@ func newPage(t testing.TB, ctx context.Context, stop func(), url string, l look)
 				return err
 			}
 			// What the Content Security Policy stops is a fault of the page.
-			_, err := cdp.Call(ctx, tab, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: throwViolations})
+			_, err := cdp.Call(ctx, tab, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: throwViolations + asksFor(l.language)})
 			return err
 		}),
 	)
@@ -237,6 +238,13 @@ func newPage(t testing.TB, ctx context.Context, stop func(), url string, l look)
 }
 
 const throwViolations = `addEventListener("securitypolicyviolation", (e) => { throw new Error("CSP: " + e.violatedDirective + " " + e.blockedURI); });`
+
+func asksFor(language string) string {
+	if language == "" {
+		return ""
+	}
+	return fmt.Sprintf("Object.defineProperty(Navigator.prototype, 'languages', { get: () => [%q] });", language)
+}
 
 func media(l look) emulation.SetEmulatedMediaParams {
 	scheme, motion := "light", "no-preference"

@@ -1,10 +1,10 @@
 // Package web is the browser client.
 //
-//	Handler: GET / and /assets/... in, the committed bundle out
+//	Handler: GET /, /assets/... and what an installed page needs in, the committed bundle out
 //
 // What is served is what dist holds, embedded when the program is built; the
-// bundle is made from src by go generate. Nothing here knows the protocol, reads
-// the disk or writes HTML.
+// bundle is made from src by go generate. Only the head of a share link is written
+// here. Nothing knows the protocol or reads the disk.
 package web
 
 //go:generate go run ./build
@@ -16,6 +16,7 @@ import (
 	"embed"
 	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"path"
 	"strings"
 
@@ -33,6 +34,10 @@ type Options struct {
 	FrameAncestors []string
 	// CanvasOrigin is the origin of the canvas's CDN, "" for this server's own.
 	CanvasOrigin string
+	// PublicURL is scheme and host of links, "" where nobody said.
+	PublicURL string
+	// Size returns the size of the canvas; without it share links have no picture.
+	Size func() (width, height int)
 }
 
 // A file is one file of the bundle with its encodings, made once at start.
@@ -57,7 +62,17 @@ const (
 // and reports whether the request was one. The bodies that it sets are shared by
 // all requests and never written to.
 func Handler(opts Options) func(ctx *fasthttp.RequestCtx) bool {
-	files := load()
+	bundle, err := fs.Sub(dist, "dist")
+	if err != nil {
+		panic(err)
+	}
+	return handler(bundle, opts)
+}
+
+func handler(bundle fs.FS, opts Options) func(ctx *fasthttp.RequestCtx) bool {
+	files := load(bundle)
+	sharer := newSharer(files["/"].plain.body, opts)
+	files["/"] = newFile("index.html", sharer.front(), revalidate)
 	policy := contentSecurityPolicy(opts)
 	return func(ctx *fasthttp.RequestCtx) bool {
 		f := files[string(ctx.Path())]
@@ -68,6 +83,13 @@ func Handler(opts Options) func(ctx *fasthttp.RequestCtx) bool {
 			ctx.Response.Header.Set("Allow", "GET, HEAD")
 			ctx.SetStatusCode(fasthttp.StatusMethodNotAllowed)
 			return true
+		}
+		if f == files["/"] {
+			if v, ok := viewOf(ctx.QueryArgs()); ok {
+				if body, ok := sharer.shared(v); ok {
+					f = &file{contentType: f.contentType, cacheControl: f.cacheControl, plain: newVariant(body)}
+				}
+			}
 		}
 		serve(ctx, f, policy)
 		return true
@@ -100,35 +122,43 @@ func serve(ctx *fasthttp.RequestCtx, f *file, policy string) {
 	ctx.Response.SetBodyRaw(v.body)
 }
 
-// load reads the embedded bundle. It panics on a bundle that cannot be: that is
-// a mistake of the build, found by every test and every start.
-func load() map[string]*file {
+// unhashed are the files that keep their name: their users know no other.
+var unhashed = map[string]bool{"sw.js": true, "manifest.webmanifest": true}
+
+// load reads a bundle. It panics on one that cannot be: that is a mistake of the
+// build, found by every test and every start.
+func load(bundle fs.FS) map[string]*file {
 	files := map[string]*file{}
-	entries, err := dist.ReadDir("dist")
+	entries, err := fs.ReadDir(bundle, ".")
 	if err != nil {
 		panic(err)
 	}
 	for _, e := range entries {
-		body, err := dist.ReadFile(path.Join("dist", e.Name()))
-		if err != nil {
+		name := e.Name()
+		body, err := fs.ReadFile(bundle, name)
+		switch {
+		case err != nil:
 			panic(err)
+		case name == "index.html":
+			files["/"] = newFile(name, body, revalidate)
+		case unhashed[name]:
+			files["/"+name] = newFile(name, body, revalidate)
+		default:
+			files["/assets/"+name] = newFile(name, body, immutable)
 		}
-		f := &file{contentType: contentType(e.Name()), cacheControl: immutable, plain: newVariant(body)}
-		f.br = smaller(body, compressBrotli(body))
-		f.gzip = smaller(body, compressGzip(body))
-		if e.Name() == "index.html" {
-			f.cacheControl = revalidate
-			files["/"] = f
-			continue
-		}
-		files["/assets/"+e.Name()] = f
-		if strings.HasPrefix(e.Name(), "mark-") {
-			icon := *f
-			icon.cacheControl = revalidate // this name has no hash in it
-			files["/favicon.ico"], files["/favicon.svg"] = &icon, &icon
+		if strings.HasPrefix(name, "mark-") {
+			icon := newFile(name, body, revalidate)
+			files["/favicon.ico"], files["/favicon.svg"] = icon, icon
 		}
 	}
 	return files
+}
+
+func newFile(name string, body []byte, cacheControl string) *file {
+	return &file{
+		contentType: contentType(name), cacheControl: cacheControl, plain: newVariant(body),
+		br: smaller(body, compressBrotli(body)), gzip: smaller(body, compressGzip(body)),
+	}
 }
 
 func newVariant(body []byte) variant {
@@ -184,8 +214,12 @@ func contentType(name string) string {
 		return "text/css; charset=utf-8"
 	case ".json":
 		return "application/json"
+	case ".webmanifest":
+		return "application/manifest+json"
 	case ".svg":
 		return "image/svg+xml"
+	case ".png":
+		return "image/png"
 	}
 	panic(fmt.Sprintf("web: no content type for %s", name))
 }
@@ -203,7 +237,7 @@ func contentSecurityPolicy(opts Options) string {
 		ancestors += " " + strings.Join(opts.FrameAncestors, " ")
 	}
 	return strings.Join([]string{
-		"default-src 'none'", "script-src 'self'", "worker-src 'self'", "style-src 'self'", "img-src 'self' blob: data: https:",
+		"default-src 'none'", "script-src 'self'", "worker-src 'self'", "manifest-src 'self'", "style-src 'self'", "img-src 'self' blob: data: https:",
 		"connect-src " + connect, "base-uri 'none'", "form-action 'none'", "frame-ancestors " + ancestors,
 	}, "; ")
 }

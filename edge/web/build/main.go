@@ -3,9 +3,10 @@
 //	src/net/worker.ts -> dist/worker-HASH.js
 //	src/main.ts       -> dist/main-HASH.js     (knows the worker's name)
 //	src/style.css     -> dist/style-HASH.css
-//	src/mark.svg      -> dist/mark-HASH.svg
+//	src/mark.svg      -> dist/mark-HASH.svg, and drawn: dist/icon-192-HASH.png ...
 //	src/i18n/de.json  -> dist/de-HASH.json     (and each other language but English)
 //	src/index.html    -> dist/index.html       (knows all of them)
+//	src/manifest.webmanifest, src/offline/sw.ts -> dist/manifest.webmanifest, dist/sw.js  (as well)
 //
 // The same source gives the same bytes on every machine; with -check nothing is
 // written, and a difference from what is there is exit 1.
@@ -74,6 +75,9 @@ func build(src string) (map[string][]byte, error) {
 		return nil, err
 	}
 	add("mark.svg", bytes.TrimSpace(mark))
+	if err := addIcons(filepath.Join(src, "mark.svg"), add); err != nil {
+		return nil, err
+	}
 	style, err := bundle(filepath.Join(src, "style.css"), nil)
 	if err != nil {
 		return nil, err
@@ -111,18 +115,66 @@ func build(src string) (map[string][]byte, error) {
 	}
 	add("main.js", page)
 
-	index, err := os.ReadFile(filepath.Join(src, "index.html"))
+	for _, name := range []string{"index.html", "manifest.webmanifest"} {
+		if made[name], err = fillIn(filepath.Join(src, name), names); err != nil {
+			return nil, err
+		}
+	}
+	made["sw.js"], err = serviceWorker(src, made, names)
+	return made, err
+}
+
+func addIcons(path string, add func(name string, body []byte)) error {
+	mark, err := readMark(path)
+	if err != nil {
+		return err
+	}
+	for _, side := range []int{192, 512} {
+		for name, maskable := range map[string]bool{"icon": false, "maskable": true} {
+			body, err := mark.draw(side, maskable)
+			if err != nil {
+				return err
+			}
+			add(fmt.Sprintf("%s-%d.png", name, side), body)
+		}
+	}
+	return nil
+}
+
+// fillIn returns a file with the URLs of the files that it names as {{name}}.
+func fillIn(path string, names map[string]string) ([]byte, error) {
+	body, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
 	for name, hashed := range names {
-		index = bytes.ReplaceAll(index, []byte("{{"+name+"}}"), []byte("/assets/"+hashed))
+		body = bytes.ReplaceAll(body, []byte("{{"+name+"}}"), []byte("/assets/"+hashed))
 	}
-	if bytes.Contains(index, []byte("{{")) {
-		return nil, errors.New("index.html names a file that is not built")
+	if bytes.Contains(body, []byte("{{")) {
+		return nil, fmt.Errorf("%s names a file that is not built", path)
 	}
-	made["index.html"] = index
-	return made, nil
+	return body, nil
+}
+
+// serviceWorker bundles the worker that keeps the page for a time without the
+// network. It knows what belongs to this build, all but the icons, which only
+// systems show.
+func serviceWorker(src string, made map[string][]byte, names map[string]string) ([]byte, error) {
+	assets := []string{}
+	for name, hashed := range names {
+		if filepath.Ext(name) != ".png" {
+			assets = append(assets, "/assets/"+hashed)
+		}
+	}
+	sort.Strings(assets)
+	list, err := json.Marshal(assets)
+	if err != nil {
+		return nil, err
+	}
+	build := digest(append(list, made["index.html"]...))
+	return bundle(filepath.Join(src, "offline", "sw.ts"), map[string]string{
+		"buildName": `"` + build + `"`, "assetURLs": string(list), "mainURL": `"/assets/` + names["main.js"] + `"`,
+	})
 }
 
 // compact returns the JSON of a file without its spaces.

@@ -17,6 +17,7 @@ import { Dock } from "./ui/dock";
 import { byID, settings } from "./ui/dom";
 import { Inspector } from "./ui/inspector";
 import { PaletteBar } from "./ui/palette";
+import { bindPan } from "./ui/pan";
 import { TemplatesPanel } from "./ui/templates/panel";
 import { say, toast } from "./ui/toasts";
 
@@ -37,6 +38,7 @@ export class App {
   private state: LinkState = { kind: "connecting" };
   private connectingSinceMS = Date.now();
   private newBuild = false;
+  private keptMS: number | null = null;
   private resumed = false;
   /** Shards that came before the canvas's facts; at most all of one canvas. */
   private readonly early: Extract<FromWorker, { kind: "shard" }>[] = [];
@@ -103,6 +105,7 @@ export class App {
       case "state":
         if (m.state.kind === "connecting" && this.state.kind !== "connecting") this.connectingSinceMS = Date.now();
         this.state = this.painter.link = m.state;
+        if (m.state.kind !== "connecting" && m.state.kind !== "waiting") this.keptMS = null;
         if (m.state.kind === "live") welcome();
         break;
       case "session":
@@ -124,6 +127,7 @@ export class App {
       case "placed": return this.painter.placed(m.number);
       case "settled": return this.painter.settled(m.number);
       case "refused": return this.painter.refused(m);
+      case "kept": this.keptMS = m.timeMS; break;
       case "build": this.newBuild = true; break;
       case "fault":
         toast(t("app.fault"), "bad", 15_000);
@@ -137,13 +141,12 @@ export class App {
     const nowMS = Date.now();
     const { cursor, signedIn, readOnly } = this.painter;
     this.dock.show({
-      colorName: this.palette.color.name, where: cursor && { x: cursor.x, y: cursor.y }, touch: cursor?.by === "touch",
+      colorName: this.palette.nameOf(this.palette.selected), where: cursor && { x: cursor.x, y: cursor.y }, touch: cursor?.by === "touch",
       canPaint: signedIn && !readOnly && this.state.kind !== "polling" && this.state.kind !== "outdated", nowMS,
     });
     // The first moment of every connect is not worth a word.
     const brief = this.state.kind === "connecting" && nowMS - this.connectingSinceMS < 700;
-    const state: LinkState = brief ? { kind: "live" } : this.state;
-    this.banner.show({ state, readOnly, newBuild: this.newBuild, signedIn: signedIn || brief, nowMS });
+    if (!brief) this.banner.show({ state: this.state, readOnly, newBuild: this.newBuild, signedIn, keptMS: this.keptMS, nowMS });
     document.documentElement.dataset.link = this.state.kind;
   }
 
@@ -164,6 +167,7 @@ export class App {
     byID("zoom-in").addEventListener("click", () => zoom(zoomStep));
     byID("zoom-out").addEventListener("click", () => zoom(1 / zoomStep));
     byID("zoom-fit").addEventListener("click", () => stage.fit(true));
+    bindPan((dx, dy) => this.pan(dx, dy));
     byID("help-open").addEventListener("click", () => byID<HTMLDialogElement>("help").showModal());
     const single = byID<HTMLInputElement>("single-keys");
     single.checked = this.keys.single = preference("singleKeys");
@@ -189,13 +193,18 @@ export class App {
     this.stage.request();
   }
 
+  private pan(dx: number, dy: number): void {
+    const { camera } = this.stage;
+    this.moved(() => camera.panBy(-dx * camera.width * panShare, -dy * camera.height * panShare));
+  }
+
   private key(e: KeyboardEvent): void {
     const focus = document.activeElement;
     // What is typed into a field is no command, nor the first digit of one.
-    if (focus instanceof HTMLInputElement || focus instanceof HTMLSelectElement) return;
+    if (focus?.matches("input, select, textarea")) return;
     const onBoard = focus === byID("board") || focus === document.body;
     const command = e.ctrlKey || e.metaKey || e.altKey ? null : this.keys.read({ key: e.key, shift: e.shiftKey, timeMS: e.timeStamp }, this.palette.count);
-    if (!command || byID<HTMLDialogElement>("help").open) return;
+    if (!command || document.querySelector("dialog[open]")) return;
     // Enter and the arrows belong to the control that has the focus.
     if (!onBoard && (command.kind === "cursor" || command.kind === "place")) return;
     e.preventDefault();
@@ -207,12 +216,12 @@ export class App {
     const { camera } = stage;
     switch (c.kind) {
       case "cursor": return painter.moveBy(c.dx, c.dy);
-      case "pan": return this.moved(() => camera.panBy(-c.dx * camera.width * panShare, -c.dy * camera.height * panShare));
+      case "pan": return this.pan(c.dx, c.dy);
       case "zoom": return this.moved(() => camera.easeZoomAt(c.direction > 0 ? zoomStep : 1 / zoomStep, camera.middleX, camera.middleY));
       case "color": return palette.select(c.index);
       case "step": return palette.select(palette.selected + c.by);
       case "place": return painter.confirm();
-      case "inspect": return this.inspect(painter.cursor);
+      case "inspect": return this.inspect(painter.cursor, true);
       case "pick":
         if (painter.cursor && stage.picture) palette.select(stage.picture.at(painter.cursor.x, painter.cursor.y));
         return;
@@ -231,11 +240,11 @@ export class App {
     say(t("template.should", { x: pixel.x, y: pixel.y, color: this.palette.nameOf(pixel.color) }));
   }
 
-  private inspect(cell: { x: number; y: number } | null): void {
+  private inspect(cell: { x: number; y: number } | null, byKey = false): void {
     const { picture } = this.stage;
     if (!cell || !picture) return toast(t("inspector.point"));
     const { left, top, side } = this.stage.squareOf(cell.x, cell.y);
-    void this.inspector.show({ ...cell, color: picture.at(cell.x, cell.y), px: left + side / 2, py: top + side / 2 });
+    void this.inspector.show({ ...cell, color: picture.at(cell.x, cell.y), px: left + side / 2, py: top + side / 2 }, byKey);
   }
 }
 

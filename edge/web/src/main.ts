@@ -1,23 +1,31 @@
 // The page's entry.
 
 import { App } from "./app";
+import { unshare } from "./camera/link";
 import { expose } from "./debug";
-import { speak, translate } from "./i18n/i18n";
+import { onLanguage, speak, translate } from "./i18n/i18n";
 import { Placements } from "./net/placements";
+import { registerServiceWorker } from "./offline/register";
+import { bindLanguage } from "./ui/language";
+import { byID } from "./ui/dom";
 import { bindTheme } from "./ui/theme";
 
 /** The hashed name of the worker's bundle; the build puts it in. */
 declare const workerURL: string;
 
 async function main(): Promise<void> {
+  const here = unshare(location.search, location.hash);
+  if (here) history.replaceState(null, "", here);
+  onLanguage(() => translate(document));
   await speak();
-  translate(document);
   bindTheme();
+  bindLanguage(byID<HTMLSelectElement>("language"));
   const query = new URLSearchParams(location.search);
   const spawn = () => new Worker(workerURL, { type: "module" });
   const worker = spawn();
   const app = new App(worker, await Placements.open(), query, spawn);
   if (query.has("debug")) expose(app, worker);
+  registerServiceWorker();
 }
 
 void main();

@@ -1,7 +1,7 @@
 // The painter's hand: the cell cursor, and what a tap, a click or a key does
 // with it. A placement is shown at once and taken back if the server says no.
 
-import { t } from "./i18n/i18n";
+import { soon, t } from "./i18n/i18n";
 import { toast, say } from "./ui/toasts";
 import { byID } from "./ui/dom";
 import type { Cooldown } from "./ui/cooldown";
@@ -121,7 +121,7 @@ export class Painter {
     else cooldown.giveBack(now);
     const pixel = stage.picture?.release(m.number);
     const back = pixel ? t("painter.back", { x: pixel.x, y: pixel.y }) : t("painter.backSomewhere");
-    toast(`${back} ${reason(m, Math.ceil(cooldown.remainingMS(now) / 1000))}`, "bad", 7_000);
+    toast(`${back} ${reason(m, cooldown.remainingMS(now))}`, "bad", 7_000);
     stage.request();
     this.parts.changed();
   }
@@ -159,7 +159,7 @@ export class Painter {
     const now = Date.now();
     if (cooldown.available(now) === 0) {
       dock.nudge();
-      return say(t("painter.early", { n: Math.ceil(cooldown.remainingMS(now) / 1000) }));
+      return say(t("painter.early", { when: soon(cooldown.remainingMS(now)) }));
     }
     const place = placements.add(cursor.x, cursor.y, palette.selected);
     cooldown.spend(now);
@@ -181,9 +181,9 @@ export class Painter {
 }
 
 /** The server's error codes, in a painter's words. */
-function reason(m: Refused, seconds: number): string {
+function reason(m: Refused, waitMS: number): string {
   switch (m.code) {
-    case 5: return t("refused.cooldown", { n: seconds });
+    case 5: return t("refused.cooldown", { when: soon(waitMS) });
     case 6:
     case 7: return t("refused.session");
     case 11: return t("refused.expired");

@@ -3,7 +3,7 @@
 
 import { Picture } from "./board/picture";
 import { Camera } from "./camera/camera";
-import { formatLink, parseLink } from "./camera/link";
+import { formatLink, formatShare, parseLink } from "./camera/link";
 import { makeRenderer, type Renderer, type View } from "./render/renderer";
 import { Overlay } from "./templates/overlay";
 import { shardsIn } from "./wire/geometry";
@@ -113,8 +113,9 @@ export class Stage {
     return this.renderer.read(Math.floor(view.originX + (x + 0.5) * view.scale), Math.floor(view.originY + (y + 0.5) * view.scale));
   }
 
+  /** A link to a cell, for others. */
   link(x: number, y: number): string {
-    return location.href.replace(/#.*$/, "") + formatLink(x, y, Math.max(12, this.camera.scale));
+    return location.origin + formatShare(x, y, Math.max(12, this.camera.scale));
   }
 
   private view(): View {

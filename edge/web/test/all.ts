@@ -3,6 +3,7 @@ import "./camera.test";
 import "./cooldown.test";
 import "./gestures.test";
 import "./keys.test";
+import "./language.test";
 import "./net.test";
 import "./tally.test";
 import "./templates.test";

@@ -42,4 +42,5 @@ test("with single keys off, letters and digits do nothing and arrows still work"
   keys.single = false;
   for (const key of ["1", "w", "+", "?", "j"]) equal(keys.read(press(key), 16), null, key);
   equal(keys.read(press("Enter"), 16), { kind: "place" });
+  equal(keys.read(press("Enter", 0, true), 16), { kind: "inspect" });
 });

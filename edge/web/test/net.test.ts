@@ -4,7 +4,7 @@ import { Outbox } from "../src/net/outbox";
 import { Sync } from "../src/net/sync";
 import { parse } from "../src/wire/messages";
 import { noticeFor } from "../src/ui/banner";
-import { formatLink, parseLink } from "../src/camera/link";
+import { formatLink, formatShare, parseLink, unshare } from "../src/camera/link";
 import { equal, test } from "./harness";
 
 const place = (number: number): Place => ({ number, x: 0, y: 0, color: 0 });
@@ -142,7 +142,16 @@ test("a link is read and written", () => {
   equal(formatLink(120.7, 44.2, 16.007), "#120,44,16.01");
 });
 
-const facts = { state: { kind: "live" } as const, readOnly: false, newBuild: false, signedIn: true, nowMS: 0 };
+test("a share link becomes the place in the address, and other parameters stay", () => {
+  equal(unshare("?x=120&y=44&zoom=16", ""), "/#120,44,16");
+  equal(unshare("?debug&x=120&y=44&renderer=2d", ""), "/?debug&renderer=2d#120,44");
+  equal(unshare("?x=1&y=2&zoom=3", "#7,8,9"), "/#7,8,9", "the address of a place that was looked at since");
+  for (const other of ["", "?debug", "?x=1", "?x=1&y=b", "?x=-1&y=2", "?x=1&y=2&zoom=<b>", "?y=2&zoom=3"]) equal(unshare(other, ""), null, other);
+  const share = new URL(formatShare(120.7, 44.2, 16.007), "https://wall.example");
+  equal(unshare(share.search, share.hash), "/#120,44,16.01");
+});
+
+const facts = { state: { kind: "live" } as const, readOnly: false, newBuild: false, signedIn: true, keptMS: null, nowMS: 0 };
 
 test("the banner tells the gravest thing, and nothing when all is well", () => {
   equal(noticeFor(facts), null);
@@ -150,4 +159,11 @@ test("the banner tells the gravest thing, and nothing when all is well", () => {
   equal(noticeFor({ ...facts, newBuild: true, readOnly: true })?.text.startsWith("Read-only"), true);
   equal(noticeFor({ ...facts, state: { kind: "waiting", retryAtMS: 2500 } })?.text, "Connection lost. Trying again in 3 seconds");
   equal(noticeFor({ ...facts, state: { kind: "polling" }, readOnly: true })?.text.includes("WebSocket"), true);
+  const offline = noticeFor({ ...facts, state: { kind: "connecting" }, keptMS: Date.UTC(2026, 10, 15, 12) });
+  equal(/^You are offline\. This is the canvas of your last visit \(Nov 1[456], 2026, .+\)\.$/.test(offline?.text ?? ""), true, offline?.text);
+});
+
+test("a banner that counts says one sentence to who listens", () => {
+  const spoken = [1000, 2000, 9000].map((retryAtMS) => noticeFor({ ...facts, state: { kind: "waiting", retryAtMS } })?.spoken);
+  equal(new Set(spoken).size, 1);
 });

@@ -1,4 +1,4 @@
-import { parseCanvasFile } from "../src/wire/canvas-file";
+import { formatCanvasFile, parseCanvasFile } from "../src/wire/canvas-file";
 import { crc32c } from "../src/wire/crc32c";
 import { Reader, Writer } from "../src/wire/fields";
 import { shardArea, shardAt, shardColumn, shardID, shardRow, shardsIn, shardsOf } from "../src/wire/geometry";
@@ -74,6 +74,13 @@ test("a canvas file is read", () => {
   const f = parseCanvasFile(bytes(file));
   equal([f.canvas, f.width, f.height, f.bits], [0xfedcba9876543210n, 3, 1, 4]);
   equal(f.shards, [{ shard: 0, seq: 7, timeMS: 100, pixels: Uint8Array.of(1, 2, 3) }]);
+});
+
+test("a canvas file is written as it was read", () => {
+  equal(formatCanvasFile(parseCanvasFile(bytes(file))), bytes(file));
+  const odd = { canvas: 7n, width: 515, height: 3, bits: 8 as const };
+  const shards = [{ shard: 0, width: 512 }, { shard: 1, width: 3 }].map(({ shard, width }) => ({ shard, seq: 2 ** 40 + shard, timeMS: 1e12, pixels: new Uint8Array(3 * width).fill(shard + 9) }));
+  equal(parseCanvasFile(formatCanvasFile({ ...odd, shards })), { canvas: 7n, width: 515, height: 3, bits: 8, shards });
 });
 
 test("a canvas file that is not right is refused", () => {

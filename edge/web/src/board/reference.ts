@@ -2,7 +2,7 @@
 // in the worker; only canvas files, catch-ups and batches change it. A user's
 // own pixels are drawn in a layer above it (picture.ts).
 
-import type { CanvasShard } from "../wire/canvas-file";
+import type { CanvasFile, CanvasShard } from "../wire/canvas-file";
 import { Changes, codingRice, decode } from "../wire/codec";
 import { crc32c } from "../wire/crc32c";
 import { WireError } from "../wire/errors";
@@ -70,6 +70,14 @@ export class Reference {
     copy.timeTenths = c.timeTenths;
     copy.continuous = true;
     return changed;
+  }
+
+  /** All copies as a canvas file has them; its pixels are the copies' own. */
+  file(): CanvasFile {
+    const shards = [...this.copies]
+      .sort(([a], [b]) => a - b)
+      .map(([shard, { seq, timeTenths, pixels }]) => ({ shard, seq, timeMS: timeTenths * 100, pixels }));
+    return { canvas: this.canvas, ...this.size, bits: this.bits, shards };
   }
 
   crc(shard: number): number {

@@ -1,5 +1,7 @@
-// The deep link: #x,y,zoom. The zoom is CSS pixels a cell. Other things may follow,
-// each after an ampersand; links of Pxls, #x=…&y=…&scale=…, are understood too.
+// Links to a place. In the address of the page it is #x,y,zoom, the zoom in CSS
+// pixels a cell. Other things may follow, each after an ampersand; links of Pxls,
+// #x=…&y=…&scale=…, are understood too. A link for others is /?x=&y=&zoom=, because a
+// fragment never reaches the server, which shows a picture of the place to whoever asks.
 
 export interface Place {
   x: number;
@@ -23,4 +25,18 @@ function plain(hash: string): string {
 
 export function formatLink(x: number, y: number, scale: number): string {
   return `#${Math.floor(x)},${Math.floor(y)},${Number(scale.toFixed(2))}`;
+}
+
+export function formatShare(x: number, y: number, scale: number): string {
+  return `/?x=${Math.floor(x)}&y=${Math.floor(y)}&zoom=${Number(scale.toFixed(2))}`;
+}
+
+/** What the address is instead of a share link, its other parameters kept; null for any other query. */
+export function unshare(search: string, hash: string): string | null {
+  const query = new URLSearchParams(search);
+  const zoom = query.get("zoom");
+  const link = `#${query.get("x")},${query.get("y")}${zoom === null ? "" : `,${zoom}`}`;
+  if (!parseLink(link)) return null;
+  const rest = search.slice(1).split("&").filter((part) => !/^(x|y|zoom)=/.test(part));
+  return `/${rest.length > 0 ? "?" : ""}${rest.join("&")}${hash || link}`;
 }

@@ -4,8 +4,8 @@
 //
 //	en.json, de.json ...  key -> text, or key -> one text for each plural form
 //
-// {n} and other names in braces are filled in; numbers are written as the language
-// writes them.
+// {n} and other names in braces are filled in. Numbers have the digits of the
+// address bar in every language, because coordinates go there.
 
 import en from "./en.json";
 import { preference } from "../preferences";
@@ -21,7 +21,10 @@ let texts: Texts = en;
 let tag = "en";
 let plural = new Intl.PluralRules(tag);
 let numbers = new Intl.NumberFormat(tag);
+let values = new Intl.NumberFormat(tag, { useGrouping: false });
+let brief = new Intl.NumberFormat(tag, { style: "unit", unit: "second", unitDisplay: "narrow" });
 let relative = new Intl.RelativeTimeFormat(tag, { numeric: "auto" });
+const listeners: (() => void)[] = [];
 
 /** The languages that there are, by their tags. */
 export function languages(): string[] {
@@ -64,19 +67,49 @@ export async function speak(): Promise<void> {
 export function use(newTag: string, newTexts: Texts): void {
   tag = newTag;
   texts = newTexts;
+  const latin = `${tag}-u-nu-latn`;
   plural = new Intl.PluralRules(tag);
-  numbers = new Intl.NumberFormat(tag);
-  relative = new Intl.RelativeTimeFormat(tag, { numeric: "auto" });
+  numbers = new Intl.NumberFormat(latin);
+  values = new Intl.NumberFormat(latin, { useGrouping: false });
+  brief = new Intl.NumberFormat(latin, { style: "unit", unit: "second", unitDisplay: "narrow" });
+  relative = new Intl.RelativeTimeFormat(latin, { numeric: "auto" });
+  for (const heard of listeners) heard();
+}
+
+/** Calls heard after each change of the language. */
+export function onLanguage(heard: () => void): void {
+  listeners.push(heard);
+}
+
+/** Whether the language runs from right to left. */
+export function isRightToLeft(): boolean {
+  return tag === "ar";
 }
 
 /** The text of key. With plural forms, n chooses. */
-export function t(key: Key, values: Record<string, string | number> = {}): string {
+export function t(key: Key, filled: Record<string, string | number> = {}): string {
   const found: Text = texts[key] ?? en[key];
-  const text = typeof found === "string" ? found : (found[plural.select(Number(values.n))] ?? found.other ?? "");
+  const text = typeof found === "string" ? found : (found[plural.select(Number(filled.n))] ?? found.other ?? "");
   return text.replace(/\{(\w+)\}/g, (whole, name: string) => {
-    const value = values[name];
-    return value === undefined ? whole : typeof value === "number" ? numbers.format(value) : value;
+    const value = filled[name];
+    return value === undefined ? whole : typeof value === "number" ? values.format(value) : isolate(value);
   });
+}
+
+/** A name of another script must not reorder the sentence around it. */
+function isolate(text: string): string {
+  return isRightToLeft() ? `\u2068${text}\u2069` : text;
+}
+
+/** "120, 80", x first in every language. */
+export function coordinates(x: number, y: number): string {
+  return isRightToLeft() ? `\u2066${x}, ${y}\u2069` : `${x}, ${y}`;
+}
+
+/** The name of a colour: translated where it is one of the palettes that everybody knows. */
+export function colorName(name: string): string {
+  const key = `color.${name.toLowerCase()}`;
+  return key in en ? t(key as Key) : name;
 }
 
 /** A number as the language writes it. */
@@ -87,10 +120,28 @@ export function number(n: number): string {
 /** Writes the texts that index.html names: data-t, data-t-label and data-t-title. */
 export function translate(root: Document): void {
   root.documentElement.lang = tag;
-  root.documentElement.dir = tag === "ar" ? "rtl" : "ltr";
+  root.documentElement.dir = isRightToLeft() ? "rtl" : "ltr";
   for (const node of root.querySelectorAll<HTMLElement>("[data-t]")) node.textContent = t(node.dataset.t as Key);
   for (const node of root.querySelectorAll<HTMLElement>("[data-t-label]")) node.setAttribute("aria-label", t(node.dataset.tLabel as Key));
   for (const node of root.querySelectorAll<HTMLElement>("[data-t-title]")) node.title = t(node.dataset.tTitle as Key);
+}
+
+/** "4s", for where there is little room. */
+export function shortSeconds(seconds: number): string {
+  return brief.format(seconds);
+}
+
+/** "in 4 seconds", "in 3 hours", from milliseconds; never less than there are. */
+export function soon(ms: number): string {
+  const seconds = Math.max(1, Math.ceil(ms / 1000));
+  if (seconds <= 120) return relative.format(seconds, "second");
+  if (seconds <= 7200) return relative.format(Math.ceil(seconds / 60), "minute");
+  return relative.format(Math.ceil(seconds / 3600), "hour");
+}
+
+/** "Nov 26, 2026, 4:31 PM", from the milliseconds of a clock. */
+export function moment(timeMS: number): string {
+  return new Intl.DateTimeFormat(`${tag}-u-nu-latn`, { dateStyle: "medium", timeStyle: "short" }).format(timeMS);
 }
 
 /** "3 minutes ago", from milliseconds. */

@@ -1,4 +1,5 @@
-// Keys in, commands out. Arrows and Enter always work on the canvas; the single
+// Keys in, commands out. Arrows and Enter always work on the canvas, and with them
+// everything can be done; the single
 // letters and digits can be switched off, as people who steer by voice need.
 
 export type Command =
@@ -31,7 +32,7 @@ export class Keys {
       case "ArrowRight": return { kind: "cursor", dx: far, dy: 0 };
       case "ArrowUp": return { kind: "cursor", dx: 0, dy: -far };
       case "ArrowDown": return { kind: "cursor", dx: 0, dy: far };
-      case "Enter":
+      case "Enter": return { kind: press.shift ? "inspect" : "place" };
       case " ": return { kind: "place" };
       case "Escape": return { kind: "escape" };
       case "Home": return { kind: "fit" };

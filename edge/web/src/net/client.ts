@@ -3,10 +3,12 @@
 
 import type { Copy } from "../board/reference";
 import { WireError } from "../wire/errors";
-import { parse, type Allowance, type Init, type Message } from "../wire/messages";
+import { keep } from "../offline/kept";
+import { formatCanvasFile } from "../wire/canvas-file";
+import { parse, type Allowance, type Config, type Init, type Message } from "../wire/messages";
 import { canRange, hello, ping, place } from "../wire/requests";
 import { fullJitter, spread } from "./backoff";
-import { answers, fetchInfo, openSession, StatusError } from "./http";
+import { answers, fetchInfo, infoBody, openSession, StatusError } from "./http";
 import type { FromWorker, LinkState, Place, Report, Session } from "./link";
 import { Outbox } from "./outbox";
 import { Socket, type Ending } from "./socket";
@@ -21,6 +23,7 @@ const pollMinMS = 5_000;
 const pollMaxMS = 10_000;
 const hideAfterMS = 60_000;
 const signInEveryMS = 30_000;
+const keepEveryMS = 120_000;
 
 const closeOutdated = 4002;
 const closeToken = 4003;
@@ -44,6 +47,9 @@ export class Client {
   private heardAt = 0;
   private pingedAt = 0;
   private askedSessionAt = 0;
+  private config: Config | null = null;
+  private kept = ""; // which state of the canvas was kept last
+  private keptAt = 0;
   private bestRoundTripMS = Infinity;
   private hideTimer = 0;
   private wakeUp: () => void = () => {};
@@ -107,6 +113,7 @@ export class Client {
   /** A page in the background stops watching after a while. */
   hide(hidden: boolean): void {
     clearTimeout(this.hideTimer);
+    if (hidden) this.keep();
     if (!hidden) this.sync.hide(false);
     else this.hideTimer = setTimeout(() => this.sync.hide(true), hideAfterMS) as unknown as number;
   }
@@ -139,11 +146,30 @@ export class Client {
     this.post({ kind: "state", state });
   }
 
+  private configure(config: Config): void {
+    this.config = config;
+    this.post({ kind: "config", config });
+  }
+
+  /** Keeps what a live connection has shown, for a visit without the network. */
+  private keep(): void {
+    const { reference } = this.sync;
+    if (!this.ready || !this.config || !reference || reference.copies.size === 0) return;
+    const file = reference.file();
+    const state = [file.canvas, this.config.version, ...file.shards.map((s) => s.seq)].join();
+    this.keptAt = Date.now();
+    if (state === this.kept) return;
+    this.kept = state;
+    void keep(infoBody(this.config), formatCanvasFile(file), this.keptAt);
+  }
+
   private async showByHTTP(): Promise<void> {
     this.sync.follow();
     try {
-      const { config } = await fetchInfo(this.start.origin);
-      if (!this.ready) this.post({ kind: "config", config });
+      const { config, keptMS } = await fetchInfo(this.start.origin);
+      if (this.ready) return;
+      this.configure(config);
+      if (keptMS !== null) this.post({ kind: "kept", timeMS: keptMS });
     } catch {
       // init says the same, as soon as there is one.
     }
@@ -153,7 +179,7 @@ export class Client {
   private async poll(): Promise<void> {
     const { config } = await fetchInfo(this.start.origin);
     this.sync.configure(config);
-    this.post({ kind: "config", config });
+    this.configure(config);
     await this.sync.poll();
   }
 
@@ -194,6 +220,7 @@ export class Client {
   }
 
   private hangUp(): void {
+    this.keep();
     this.socket?.close();
     this.socket = null;
     this.ready = false;
@@ -231,6 +258,7 @@ export class Client {
     const now = Date.now();
     if (now - this.heardAt > silenceMaxMS) this.socket.close();
     else if (this.ready && now - this.pingedAt > pingEveryMS) this.ping();
+    if (now - this.keptAt > keepEveryMS) this.keep();
     if (this.ready && !this.session && now - this.askedSessionAt > signInEveryMS) void this.signIn();
   }
 
@@ -263,7 +291,7 @@ export class Client {
       case "resync": return this.sync.resync(m.reason, m.shards);
       case "config":
         this.sync.configure(m.config);
-        return this.post({ kind: "config", config: m.config });
+        return this.configure(m.config);
       case "placed":
         this.outbox.placed(m);
         this.post({ kind: "allowance", allowance: m.allowance });
@@ -286,7 +314,7 @@ export class Client {
     this.ready = true;
     this.sync.canvasURL = new URL(m.canvasURL, this.start.origin).href;
     this.clock(m.timeMS, Infinity);
-    this.post({ kind: "config", config: m.config });
+    this.configure(m.config);
     this.post({ kind: "user", user: m.user, name: m.name });
     this.post({ kind: "allowance", allowance: m.allowance });
     this.post({ kind: "online", online: m.online });

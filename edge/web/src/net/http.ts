@@ -2,6 +2,7 @@
 
 import { parseCanvasFile, type CanvasFile } from "../wire/canvas-file";
 import type { Color, Config } from "../wire/messages";
+import { keptHeader } from "../offline/kept";
 import type { Session } from "./link";
 
 /** A whole answer within this time or none: a dead network must not hold the page. */
@@ -21,7 +22,6 @@ interface InfoBody {
   cooldown_ms: number;
   max: number;
   tick_ms: number;
-  canvas_url: string;
 }
 
 /** An answer that says no. */
@@ -47,14 +47,24 @@ export async function openSession(origin: string, old: string | null): Promise<S
 
 /**
  * The canvas's facts, as far as they are known before a connection. What colour
- * blank pixels have is not among them; the canvas itself shows it.
+ * blank pixels have is not among them; the canvas itself shows it. keptMS is when
+ * they were true, where it was not the server that answered.
  */
-export async function fetchInfo(origin: string): Promise<{ config: Config; canvasURL: string }> {
-  const body = (await (await get(`${origin}/api/v1/canvas/info`)).json()) as InfoBody;
+export async function fetchInfo(origin: string): Promise<{ config: Config; keptMS: number | null }> {
+  const answer = await get(`${origin}/api/v1/canvas/info`);
+  const body = (await answer.json()) as InfoBody;
+  const kept = answer.headers.get(keptHeader);
   const colors: Color[] = body.colors.map((c) => ({ name: c.name, rgb: parseInt(c.hex.slice(1), 16) }));
   const { width, height, bits, cooldown_ms: cooldownMS, max, tick_ms: tickMS } = body;
   const config = { version: 0, width, height, bits, blank: 0, cooldownMS, max, tickMS, readOnly: false, colors };
-  return { config, canvasURL: body.canvas_url };
+  return { config, keptMS: kept === null ? null : Number(kept) };
+}
+
+/** config as fetchInfo reads it. */
+export function infoBody(config: Config): object {
+  const { width, height, bits, cooldownMS, max, tickMS } = config;
+  const colors = config.colors.map(({ name, rgb }, id) => ({ id, name, hex: `#${rgb.toString(16).padStart(6, "0")}` }));
+  return { width, height, bits, colors, cooldown_ms: cooldownMS, max, tick_ms: tickMS };
 }
 
 /** Whether the server answers over HTTP. */

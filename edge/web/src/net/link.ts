@@ -63,6 +63,7 @@ export type FromWorker =
   | { kind: "placed"; number: number }
   | { kind: "settled"; number: number } // the reference canvas holds it, or something later
   | { kind: "refused"; number: number; code: number; message: string; allowance: Allowance | null }
+  | { kind: "kept"; timeMS: number } // there is no server: the canvas is that of this time
   | { kind: "build" } // the server runs another build than at the start
   | { kind: "progress"; progress: Progress[] } // of all templates that are counted
   | { kind: "wrong"; pixel: WrongPixel | null }

@@ -2,7 +2,8 @@
 // the button that confirms.
 
 import type { Cooldown } from "./cooldown";
-import { t } from "../i18n/i18n";
+import { coordinates, shortSeconds, t } from "../i18n/i18n";
+import { say } from "./toasts";
 import { byID } from "./dom";
 
 export interface DockFacts {
@@ -15,10 +16,11 @@ export interface DockFacts {
 
 export class Dock {
   private readonly ring = byID<HTMLButtonElement>("paint");
-  private readonly number = this.ring.querySelector("span") as HTMLElement;
+  private readonly number = byID("clock");
   private readonly arc = this.ring.querySelector(".arc") as SVGElement;
   private readonly title = byID("facts").querySelector("strong") as HTMLElement;
   private readonly line = byID("facts").querySelector("span") as HTMLElement;
+  private waiting = false; // for the next pixel
   private readonly confirm = byID<HTMLButtonElement>("confirm");
 
   constructor(private readonly cooldown: Cooldown, onPaint: () => void) {
@@ -36,10 +38,13 @@ export class Dock {
     this.arc.style.strokeDashoffset = String(100 - 100 * this.cooldown.progress(f.nowMS));
     const stack = this.cooldown.limited && this.cooldown.most > 1 ? String(available) : "";
     setText(this.number, cooling ? clock(seconds) : stack);
-    const label = cooling ? t("dock.next", { time: clock(seconds) }) : f.where ? t("dock.paintAt", { color: f.colorName, ...f.where }) : t("dock.paint", { color: f.colorName });
+    // No clock in the label: whoever listens would hear it at every second.
+    const label = f.where ? t("dock.paintAt", { color: f.colorName, ...f.where }) : t("dock.paint", { color: f.colorName });
     if (this.ring.getAttribute("aria-label") !== label) this.ring.setAttribute("aria-label", label);
     setText(this.title, f.colorName);
-    setText(this.line, cooling ? t("dock.next", { time: clock(seconds) }) : f.where ? `${f.where.x}, ${f.where.y}` : t(f.canPaint ? "dock.pick" : "dock.watching"));
+    setText(this.line, cooling ? t("dock.next", { time: clock(seconds) }) : f.where ? coordinates(f.where.x, f.where.y) : t(f.canPaint ? "dock.pick" : "dock.watching"));
+    if (this.waiting && ready) say(t("dock.ready"));
+    this.waiting = cooling;
     this.confirm.hidden = !f.touch;
     this.confirm.disabled = !ready;
     setText(this.confirm, cooling ? clock(seconds) : t("paint"));
@@ -55,9 +60,9 @@ export class Dock {
   }
 }
 
-/** "4s", "2:05". */
+/** "4s", "2:05"; the second as the language writes it. */
 export function clock(seconds: number): string {
-  if (seconds < 60) return `${seconds}s`;
+  if (seconds < 60) return shortSeconds(seconds);
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }
 

@@ -1,7 +1,9 @@
 // Who painted a pixel, and when: a card beside it, filled by the REST history.
 
-import { ago, language, t } from "../i18n/i18n";
+import { ago, coordinates, language, t } from "../i18n/i18n";
+import { copyButton } from "./copy";
 import { byID, element, hex } from "./dom";
+import { say } from "./toasts";
 
 interface HistoryBody {
   items: { seq: number; time: string; color: number; user: { id: string; name: string } | null }[];
@@ -37,16 +39,20 @@ export class Inspector {
 
   close(): void {
     this.pending?.abort();
+    const focused = this.root.contains(document.activeElement);
     this.root.hidden = true;
+    if (focused) byID("board").focus();
   }
 
-  async show(at: Inspected): Promise<void> {
+  /** byKey: whoever has no pointer goes on inside the card, and hears what it says. */
+  async show(at: Inspected, byKey: boolean): Promise<void> {
     this.close();
     const list = element("ol", "history");
     list.append(element("li", "quiet", t("inspector.asking")));
     this.root.replaceChildren(this.head(at), list, this.foot(at));
     this.root.hidden = false;
     this.moveTo(at.px, at.py);
+    if (byKey) this.root.focus();
     this.pending = new AbortController();
     const { signal } = this.pending;
     try {
@@ -54,6 +60,7 @@ export class Inspector {
       if (!answer.ok) throw new Error(String(answer.status));
       const body = (await answer.json()) as HistoryBody;
       list.replaceChildren(...this.rows(body));
+      if (byKey) say(this.sentence(at, body));
     } catch {
       if (signal.aborted) return;
       list.replaceChildren(element("li", "quiet", t("inspector.failed")));
@@ -64,14 +71,11 @@ export class Inspector {
   private head(at: Inspected): HTMLElement {
     const head = element("div", "head");
     const title = element("div", "title");
-    title.append(element("strong", "", this.ports.nameOf(at.color)), element("span", "", `${at.x}, ${at.y}`));
+    title.append(element("strong", "", this.ports.nameOf(at.color)), element("span", "", coordinates(at.x, at.y)));
     const close = element("button", "icon close", "×");
     close.type = "button";
     close.setAttribute("aria-label", t("close"));
-    close.addEventListener("click", () => {
-      this.close();
-      byID("board").focus();
-    });
+    close.addEventListener("click", () => this.close());
     head.append(this.dot(at.color), title, close);
     return head;
   }
@@ -83,23 +87,21 @@ export class Inspector {
       const when = element("time", "", ago(this.ports.serverMS() - Date.parse(item.time)));
       when.dateTime = item.time;
       when.title = new Date(item.time).toLocaleString(language());
-      row.append(this.dot(item.color), element("span", "who", item.user?.name ?? t("inspector.start")), when);
+      row.append(this.dot(item.color), element("bdi", "who", item.user?.name ?? t("inspector.start")), when);
       row.title = this.ports.nameOf(item.color);
       return row;
     });
   }
 
+  private sentence(at: Inspected, body: HistoryBody): string {
+    const cell = t("painter.cell", { x: at.x, y: at.y, color: this.ports.nameOf(at.color) });
+    const last = body.items[0];
+    if (!last) return `${cell}. ${t("inspector.empty")}`;
+    return `${cell}. ${t("inspector.said", { name: last.user?.name ?? t("inspector.start"), when: ago(this.ports.serverMS() - Date.parse(last.time)) })}`;
+  }
+
   private foot(at: Inspected): HTMLElement {
-    const copy = element("button", "link", t("inspector.copy"));
-    copy.type = "button";
-    copy.addEventListener("click", () => {
-      const link = this.ports.linkTo(at.x, at.y);
-      const done = () => (copy.textContent = t("inspector.copied"));
-      // Without a secure context there is no clipboard; the address bar has the link then.
-      if (navigator.clipboard) navigator.clipboard.writeText(link).then(done, () => (location.href = link));
-      else location.href = link;
-    });
-    return copy;
+    return copyButton(() => this.ports.linkTo(at.x, at.y));
   }
 
   private dot(color: number): HTMLElement {

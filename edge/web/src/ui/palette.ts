@@ -2,7 +2,7 @@
 // move inside it.
 
 import type { Color } from "../wire/messages";
-import { t } from "../i18n/i18n";
+import { colorName, onLanguage, t } from "../i18n/i18n";
 import { byID, element, hex, isLight, settings } from "./dom";
 
 export class PaletteBar {
@@ -16,6 +16,7 @@ export class PaletteBar {
       if (swatch) this.select(Number(swatch.dataset.index));
     });
     this.root.addEventListener("keydown", (e) => this.key(e));
+    onLanguage(() => this.label());
   }
 
   get count(): number {
@@ -27,7 +28,8 @@ export class PaletteBar {
   }
 
   nameOf(index: number): string {
-    return this.colors[index]?.name ?? t("color.numbered", { n: index + 1 });
+    const color = this.colors[index];
+    return color ? colorName(color.name) : t("color.numbered", { n: index + 1 });
   }
 
   rgbOf(index: number): number {
@@ -38,6 +40,7 @@ export class PaletteBar {
     if (JSON.stringify(colors) === JSON.stringify(this.colors)) return;
     this.colors = colors;
     this.root.replaceChildren(...colors.map((c, i) => swatch(c, i)));
+    this.label();
     this.root.dataset.size = colors.length <= 16 ? "small" : colors.length <= 40 ? "medium" : "large";
     // Full rows look calm: 16 in one, 32 in two, 40 in two of 20.
     const rows = Math.ceil(colors.length / (colors.length <= 32 ? 16 : colors.length <= 40 ? 20 : 24));
@@ -64,8 +67,16 @@ export class PaletteBar {
     this.onSelect(this.selected);
   }
 
+  private label(): void {
+    [...this.root.children].forEach((swatch, i) => {
+      swatch.setAttribute("aria-label", this.nameOf(i));
+      (swatch as HTMLElement).title = `${i + 1} · ${this.nameOf(i)}`;
+    });
+  }
+
   private key(e: KeyboardEvent): void {
-    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[e.key];
+    const right = document.documentElement.dir === "rtl" ? -1 : 1;
+    const step = { ArrowRight: right, ArrowDown: 1, ArrowLeft: -right, ArrowUp: -1 }[e.key];
     if (step === undefined) return;
     e.preventDefault();
     e.stopPropagation();
@@ -88,8 +99,6 @@ function swatch(c: Color, index: number): HTMLElement {
   made.type = "button";
   made.dataset.index = String(index);
   made.setAttribute("role", "radio");
-  made.setAttribute("aria-label", c.name);
-  made.title = `${index + 1} · ${c.name}`;
   made.style.setProperty("--color", hex(c.rgb));
   return made;
 }

@@ -1,6 +1,6 @@
 // Light, dark, or what the system says.
 
-import { t } from "../i18n/i18n";
+import { onLanguage, t } from "../i18n/i18n";
 import { onPreference, prefer, preference, type Preferences } from "../preferences";
 import { byID } from "./dom";
 
@@ -16,5 +16,6 @@ export function bindTheme(): void {
   };
   button.addEventListener("click", () => prefer("theme", order[(order.indexOf(preference("theme")) + 1) % order.length]));
   onPreference(show);
+  onLanguage(show);
   show();
 }

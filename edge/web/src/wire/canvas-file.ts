@@ -1,9 +1,10 @@
-// The body of GET /api/v1/canvas: some shards as they were at their seq.
+// The body of GET /api/v1/canvas: some shards as they were at their seq. The page
+// writes one too, to keep for when there is no server.
 
 import { WireError } from "./errors";
 import { Reader, shardsMax } from "./fields";
 import { shardArea, type Size } from "./geometry";
-import { packedBytes, unpack } from "./packed";
+import { pack, packedBytes, unpack } from "./packed";
 
 export interface CanvasShard {
   shard: number;
@@ -45,4 +46,29 @@ export function parseCanvasFile(bytes: Uint8Array): CanvasFile {
   });
   if (r.left > 0) throw new WireError("range", "bytes after the last shard");
   return { canvas, width, height, bits, shards };
+}
+
+/** The bytes of file; its shards rise by id. */
+export function formatCanvasFile(file: CanvasFile): Uint8Array<ArrayBuffer> {
+  const bodies = file.shards.map((s) => pack(s.pixels, file.bits));
+  const headsBytes = 17 * file.shards.length;
+  const out = new Uint8Array(18 + headsBytes + bodies.reduce((sum, body) => sum + body.length, 0));
+  const view = new DataView(out.buffer);
+  view.setUint32(0, magic, true);
+  view.setBigUint64(4, file.canvas, true);
+  view.setUint16(12, file.width, true);
+  view.setUint16(14, file.height, true);
+  view.setUint8(16, file.bits);
+  view.setUint8(17, file.shards.length);
+  file.shards.forEach((s, i) => {
+    view.setUint8(18 + 17 * i, s.shard);
+    view.setBigUint64(19 + 17 * i, BigInt(s.seq), true);
+    view.setBigUint64(27 + 17 * i, BigInt(s.timeMS), true);
+  });
+  let at = 18 + headsBytes;
+  for (const body of bodies) {
+    out.set(body, at);
+    at += body.length;
+  }
+  return out;
 }
