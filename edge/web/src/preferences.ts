@@ -14,12 +14,13 @@ export interface Preferences {
   glyphs: boolean; // a sign on every colour
   grid: boolean;
   minimap: boolean;
+  pad: boolean; // buttons that pan
   heat: boolean; // where people painted in the last minutes
 }
 
 const defaults: Preferences = {
   theme: "auto", language: "auto", confirm: "auto", sound: false, notify: false, singleKeys: true, vision: "all", glyphs: false, grid: true,
-  minimap: true, heat: false,
+  minimap: true, pad: false, heat: false,
 };
 
 type Listener = (name: keyof Preferences) => void;

@@ -1,4 +1,5 @@
-// The deep link: #x,y,zoom. The zoom is CSS pixels a cell.
+// The deep link: #x,y,zoom. The zoom is CSS pixels a cell. Whoever goes somewhere
+// by hand may write a place in more ways than one.
 
 export interface Place {
   x: number;
@@ -11,6 +12,14 @@ export function parseLink(hash: string): Place | null {
   if (!match) return null;
   const scale = match[3] === undefined ? null : Number(match[3]);
   return { x: Number(match[1]), y: Number(match[2]), scale: scale === 0 ? null : scale };
+}
+
+/** Reads what a person types or pastes: "120, 44", "(120 44)", "120,44,16", a link. Null for anything else. */
+export function parsePlace(text: string): Place | null {
+  const link = /#[\d.,]+$/.exec(text.trim());
+  if (link) return parseLink(link[0]);
+  const numbers = text.trim().replace(/^\((.*)\)$/, "$1").trim();
+  return parseLink(`#${numbers.split(/\s*[,;]\s*|\s+/).join(",")}`);
 }
 
 export function formatLink(x: number, y: number, scale: number): string {

@@ -7,7 +7,7 @@ export type Command =
   | { kind: "zoom"; direction: 1 | -1 }
   | { kind: "color"; index: number }
   | { kind: "step"; by: 1 | -1 }
-  | { kind: "place" | "inspect" | "fit" | "help" | "escape" | "pick" };
+  | { kind: "place" | "inspect" | "fit" | "actual" | "goto" | "full" | "help" | "escape" | "pick" };
 
 const digitsMS = 700;
 
@@ -53,6 +53,10 @@ export class Keys {
       case "i": return { kind: "inspect" };
       case "p": return { kind: "pick" };
       case "r": return { kind: "fit" };
+      case "o": return { kind: "actual" };
+      case "g":
+      case "l": return { kind: "goto" };
+      case "f": return { kind: "full" };
       case "h":
       case "?": return { kind: "help" };
     }

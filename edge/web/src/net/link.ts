@@ -38,6 +38,7 @@ export type ToWorker =
   | { kind: "start"; origin: string; instance: bigint; session: Session | null; unanswered: Place[] }
   | { kind: "view"; shards: number[] }
   | { kind: "hidden"; hidden: boolean }
+  | { kind: "alarm"; inMS: number } // to be told then; timers of a hidden page are late
   | { kind: "wake" } // the network came back, or somebody asked to try now
   | { kind: "place"; place: Place }
   | { kind: "report"; id: number }
@@ -47,7 +48,7 @@ export type ToWorker =
 export type FromWorker =
   | { kind: "config"; config: Config }
   | { kind: "shard"; shard: number; pixels: Uint8Array<ArrayBuffer> }
-  | { kind: "pixels"; shard: number; changes: Uint32Array<ArrayBuffer> }
+  | { kind: "pixels"; shard: number; changes: Uint32Array<ArrayBuffer>; fresh: boolean } // fresh: painted just now, not caught up
   | { kind: "state"; state: LinkState }
   | { kind: "session"; session: Session }
   | { kind: "user"; user: bigint; name: string }
@@ -57,6 +58,7 @@ export type FromWorker =
   | { kind: "placed"; number: number }
   | { kind: "settled"; number: number } // the reference canvas holds it, or something later
   | { kind: "refused"; number: number; code: number; message: string; allowance: Allowance | null }
+  | { kind: "alarm" }
   | { kind: "build" } // the server runs another build than at the start
   | { kind: "fault"; text: string } // the worker met a mistake of its own
   | { kind: "report"; id: number; report: Report }

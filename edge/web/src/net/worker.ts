@@ -22,6 +22,7 @@ const post = (message: FromWorker, transfer: Transferable[] = []) => scope.postM
 scope.onunhandledrejection = (e) => post({ kind: "fault", text: String((e.reason as Error)?.stack ?? e.reason) });
 
 let client: Client | null = null;
+let alarm = 0;
 
 scope.onmessage = ({ data }) => {
   switch (data.kind) {
@@ -31,6 +32,10 @@ scope.onmessage = ({ data }) => {
       return;
     case "view": return client?.view(data.shards);
     case "hidden": return client?.hide(data.hidden);
+    case "alarm":
+      clearTimeout(alarm);
+      alarm = setTimeout(() => post({ kind: "alarm" }), data.inMS) as unknown as number;
+      return;
     case "wake": return client?.wake();
     case "place": return client?.place(data.place);
     case "report":

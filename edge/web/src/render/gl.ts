@@ -4,8 +4,11 @@
 // keep sharp edges at every zoom and device pixel ratio, and none disappears
 // when the canvas is far away.
 
+import type { HeatField } from "../board/heat";
 import { shardColumn, shardRow, shardSide, type Size } from "../wire/geometry";
 import type { Color } from "../wire/messages";
+import { SignTexture, signSource } from "./glyphs";
+import { HeatTexture, heatSource } from "./heat";
 import type { Renderer, View } from "./renderer";
 
 const vertexSource = `#version 300 es
@@ -28,11 +31,17 @@ uniform ivec2 size;
 uniform int columns;
 out vec4 result;
 
-vec3 cell(ivec2 p) {
+${heatSource}
+${signSource}
+
+int number(ivec2 p) {
   p = clamp(p, ivec2(0), size - 1);
   int layer = (p.y >> 9) * columns + (p.x >> 9);
-  uint color = texelFetch(board, ivec3(p & 511, layer), 0).r;
-  return texelFetch(palette, ivec2(int(color), 0), 0).rgb;
+  return int(texelFetch(board, ivec3(p & 511, layer), 0).r);
+}
+
+vec3 cell(ivec2 p) {
+  return texelFetch(palette, ivec2(number(p), 0), 0).rgb;
 }
 
 void main() {
@@ -56,7 +65,7 @@ void main() {
       mix(cell(a), cell(ivec2(b.x, a.y)), share.x),
       mix(cell(ivec2(a.x, b.y)), cell(b), share.x), share.y);
   } else {
-    int n = min(int(ceil(1.0 / scale)) + 1, 8);
+    int n = min(int(ceil(1.0 / scale)) + 1, 12);
     vec3 sum = vec3(0.0);
     for (int j = 0; j < n; j++) {
       for (int i = 0; i < n; i++) {
@@ -66,12 +75,13 @@ void main() {
     }
     color = sum / float(n * n);
   }
+  color = signedColor(color, number(ivec2(floor(at))), at);
   if (grid > 0.0) {
     vec2 edge = fract(at) * scale;
     float light = dot(color, vec3(0.3, 0.6, 0.1));
     if (edge.x < 1.0 || edge.y < 1.0) color = mix(color, vec3(light > 0.5 ? 0.0 : 1.0), 0.14 * grid);
   }
-  result = vec4(color, 1.0);
+  result = vec4(warmed(color, at), 1.0);
 }`;
 
 const uniformNames = ["origin", "scale", "viewHeight", "grid", "size", "columns", "board", "palette"] as const;
@@ -82,6 +92,8 @@ export class GLRenderer implements Renderer {
   private places = new Map<string, WebGLUniformLocation | null>();
   private size: Size = { width: 1, height: 1 };
   private lost = false;
+  private heat!: HeatTexture; // both made by build
+  private signs!: SignTexture;
 
   constructor(private readonly canvas: HTMLCanvasElement, onLost: () => void) {
     const gl = canvas.getContext("webgl2", { alpha: true, antialias: false, depth: false, premultipliedAlpha: true });
@@ -121,6 +133,8 @@ export class GLRenderer implements Renderer {
     nearest(gl, gl.TEXTURE_2D);
     gl.activeTexture(gl.TEXTURE0);
     gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
+    this.heat = new HeatTexture(gl, program);
+    this.signs = new SignTexture(gl, program);
   }
 
   private place(name: (typeof uniformNames)[number]): WebGLUniformLocation | null {
@@ -162,6 +176,10 @@ export class GLRenderer implements Renderer {
     gl.texSubImage3D(gl.TEXTURE_2D_ARRAY, 0, 0, firstRow, layer, shardSide, rows, 1, gl.RED_INTEGER, gl.UNSIGNED_BYTE, tile, firstRow * shardSide);
   }
 
+  setHeat(field: HeatField | null): void {
+    if (!this.lost) this.heat.set(field);
+  }
+
   draw(view: View): void {
     if (this.lost) return;
     const { gl } = this;
@@ -169,6 +187,7 @@ export class GLRenderer implements Renderer {
     gl.uniform1f(this.place("scale"), view.scale);
     gl.uniform1f(this.place("viewHeight"), this.canvas.height);
     gl.uniform1f(this.place("grid"), view.grid);
+    this.signs.use(view.glyphs);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
   }
 

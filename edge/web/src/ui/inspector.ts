@@ -1,4 +1,5 @@
-// Who painted a pixel, and when: a card beside it, filled by the REST history.
+// Who painted a pixel, and when: a card beside it, filled by the REST history. The
+// focus goes into it and back to the canvas.
 
 import { ago, language, t } from "../i18n/i18n";
 import { byID, element, hex } from "./dom";
@@ -21,9 +22,11 @@ export interface InspectorPorts {
   rgbOf(color: number): number;
   serverMS(): number;
   linkTo(x: number, y: number): string;
+  /** To paint with this colour. */
+  pick(color: number): void;
 }
 
-const shown = 6;
+const shown = 10;
 
 export class Inspector {
   private readonly root = byID("inspector");
@@ -37,7 +40,9 @@ export class Inspector {
 
   close(): void {
     this.pending?.abort();
+    const inside = this.root.contains(document.activeElement);
     this.root.hidden = true;
+    if (inside) byID("board").focus();
   }
 
   async show(at: Inspected): Promise<void> {
@@ -47,6 +52,7 @@ export class Inspector {
     this.root.replaceChildren(this.head(at), list, this.foot(at));
     this.root.hidden = false;
     this.moveTo(at.px, at.py);
+    this.root.focus({ preventScroll: true });
     this.pending = new AbortController();
     const { signal } = this.pending;
     try {
@@ -68,10 +74,7 @@ export class Inspector {
     const close = element("button", "icon close", "×");
     close.type = "button";
     close.setAttribute("aria-label", t("close"));
-    close.addEventListener("click", () => {
-      this.close();
-      byID("board").focus();
-    });
+    close.addEventListener("click", () => this.close());
     head.append(this.dot(at.color), title, close);
     return head;
   }
@@ -99,7 +102,15 @@ export class Inspector {
       if (navigator.clipboard) navigator.clipboard.writeText(link).then(done, () => (location.href = link));
       else location.href = link;
     });
-    return copy;
+    const pick = element("button", "link", t("inspector.pick"));
+    pick.type = "button";
+    pick.addEventListener("click", () => {
+      this.close();
+      this.ports.pick(at.color);
+    });
+    const foot = element("div", "foot");
+    foot.append(copy, pick);
+    return foot;
   }
 
   private dot(color: number): HTMLElement {
