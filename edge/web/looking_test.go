@@ -424,8 +424,8 @@ func TestATitleCountsAStackOfPixels(t *testing.T) {
 	patch(t, admin, map[string]any{"max": 3})
 	p := openPage(t, s.url+"/?debug#60,60,20", desktop)
 	p.untilLive()
-	for _, left := range []string{"3/3", "2/3", "1/3"} {
-		p.until(fmt.Sprintf("document.title === '(%[1]s) Pixelwall' && document.querySelector('#paint span').textContent === '%[1]s'", left))
+	for _, left := range []int{3, 2, 1} {
+		p.until(fmt.Sprintf("document.title === '(%[1]d/3) Pixelwall' && document.querySelector('#paint span').textContent === '%[1]d'", left))
 		eval[bool](p, "(globalThis.before = pixelwall.state().available, true)")
 		p.key("6" + kb.ArrowRight + kb.Enter)
 		p.until("pixelwall.state().available === before - 1")

@@ -87,14 +87,14 @@ export class Looking {
     this.minimap.follow();
   }
 
-  /** Shows what is under a finger; false where cells are too small to be aimed at. */
+  /** Shows what is under a finger; false where there is none that could be aimed at. */
   aim(px: number, py: number, ripe: boolean): boolean {
     const { stage } = this.parts;
     const cell = stage.cellAt(px, py);
     if (!stage.picture || stage.camera.scale < aimScale.touch) return false;
     if (cell) this.lens.show(stage.picture, { px, py, ...cell, ripe });
     else this.lens.hide();
-    return true;
+    return cell !== null;
   }
 
   aimed(): void {

@@ -42,8 +42,8 @@ uniform sampler2D heatRamp;
 uniform vec2 heatCells; // that the texture spans; 0: no heat map
 vec3 warmed(vec3 color, vec2 at) {
   if (heatCells.x == 0.0) return color;
-  float warmth = texture(heat, at / heatCells).r;
-  vec4 glow = texture(heatRamp, vec2((warmth * 255.0 + 0.5) / 256.0, 0.5));
+  float warmth = textureLod(heat, at / heatCells, 0.0).r;
+  vec4 glow = textureLod(heatRamp, vec2((warmth * 255.0 + 0.5) / 256.0, 0.5), 0.0);
   return mix(mix(color, vec3(${vec3}), ${shade[3].toFixed(2)}), glow.rgb, glow.a);
 }`;
 

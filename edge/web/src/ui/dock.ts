@@ -36,7 +36,7 @@ export class Dock {
     this.arc.style.strokeDashoffset = String(100 - 100 * this.cooldown.progress(f.nowMS));
     const stacked = this.cooldown.limited && this.cooldown.most > 1 && ready;
     const count = stacked ? t("dock.count", { n: available, most: this.cooldown.most }) : "";
-    setText(this.number, cooling ? clock(seconds) : count);
+    setText(this.number, cooling ? clock(seconds) : stacked ? String(available) : "");
     const label = cooling ? t("dock.next", { time: clock(seconds) }) : f.where ? t("dock.paintAt", { color: f.colorName, ...f.where }) : t("dock.paint", { color: f.colorName });
     const named = count ? `${label} (${count})` : label;
     if (this.ring.getAttribute("aria-label") !== named) this.ring.setAttribute("aria-label", named);

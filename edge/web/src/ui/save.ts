@@ -51,7 +51,7 @@ export class SaveDialog {
     const fault = picture ? faultOf(area, scale, picture.size) : "outside";
     this.button.disabled = fault !== null;
     this.said.dataset.tone = fault ? "bad" : "plain";
-    if (fault === "large") this.said.textContent = t("save.large", { n: pixelsMax / 1_000_000 });
+    if (fault === "large") this.said.textContent = t("save.large", { n: Math.floor(pixelsMax / 1_000_000) });
     else if (fault) this.said.textContent = t("save.outside", { width: picture?.size.width ?? 0, height: picture?.size.height ?? 0 });
     else this.said.textContent = t("save.size", { width: area.width * scale, height: area.height * scale });
     return fault === null;
