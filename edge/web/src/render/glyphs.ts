@@ -6,7 +6,7 @@ import type { Cells, View } from "./renderer";
 
 const tileSide = 64;
 const across = 16;
-const strength = 0.72;
+const strength = 0.9;
 const unit = 10;
 
 /** What stands for a colour. */
