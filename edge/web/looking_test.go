@@ -205,7 +205,7 @@ func TestVisionAndGlyphsChangeWhatIsShownOnly(t *testing.T) {
 		p.untilDrawn(60, 61, red)
 		p.untilDrawn(62, 61, red) // painted with the same colour as before
 
-		const inks = `new Set(Array.from({ length: 100 }, (_, i) => pixelwall.drawn(69.6 + (i % 10) * 0.08, 60.6 + Math.floor(i / 10) * 0.08))).size`
+		const inks = `new Set(Array.from({ length: 36 }, (_, i) => pixelwall.drawn(69.65 + (i % 6) * 0.13, 60.65 + Math.floor(i / 6) * 0.13))).size`
 		if got := eval[int](p, inks); got != 1 {
 			t.Fatalf("a white cell without a sign has %d colours", got)
 		}
