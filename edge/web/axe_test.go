@@ -102,10 +102,10 @@ func TestAxeFindsNothingSerious(t *testing.T) {
 			p.audit(axe, "inspector open")
 			p.key(kb.Escape)
 
-			p.click(p.at("#pan-open"))
+			p.click(p.at("#pad-toggle"))
 			p.until("!document.getElementById('pan').hidden")
 			p.audit(axe, "pad open")
-			p.click(p.at("#pan-open"))
+			p.click(p.at("#pad-toggle"))
 
 			p.click(p.at("#help-open"))
 			p.until("document.getElementById('help').open")
@@ -214,7 +214,7 @@ func TestTabGoesThroughEverythingAndOut(t *testing.T) {
 	s := startEdge(t, "--cooldown", "0")
 	p := openPage(t, s.url+"/?debug#60,60,20", desktop)
 	p.untilLive()
-	p.click(p.at("#pan-open"))
+	p.click(p.at("#pad-toggle"))
 	eval[bool](p, "(document.activeElement.blur(), true)")
 	const reachable = `[...document.querySelectorAll("button, a[href], input, select, textarea, [tabindex]")]
 		.filter((e) => e.tabIndex >= 0 && !e.disabled && e.checkVisibility()).map((e) => e.id || e.getAttribute("aria-label") || e.textContent)`
@@ -292,10 +292,10 @@ func TestTheViewMovesByButtons(t *testing.T) {
 	s := startEdge(t)
 	p := openPage(t, s.url+"/?debug#500,500,20", desktop)
 	p.untilLive()
-	p.click(p.at("#pan-open"))
+	p.click(p.at("#pad-toggle"))
 	before := p.cell(500, 500)
-	p.click(p.at("#pan [data-x='1']"))
-	p.click(p.at("#pan [data-y='-1']"))
+	p.click(p.at("#pad-right"))
+	p.click(p.at("#pad-up"))
 	p.untilRest()
 	if after := p.cell(500, 500); after.X > before.X-100 || after.Y < before.Y+100 {
 		t.Errorf("cell 500, 500 went from %v to %v, want left and down", before, after)

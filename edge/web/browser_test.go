@@ -419,17 +419,7 @@ func (p *page) keysAtOnce(keys string) {
 func (p *page) touch(from, to []point) {
 	p.t.Helper()
 	const steps = 8
-	send := func(kind input.DispatchTouchEventType, at []point) {
-		var points []*input.TouchPoint
-		for i, f := range at {
-			points = append(points, &input.TouchPoint{X: f.X, Y: f.Y, ID: new(float64(i))})
-		}
-		p.do(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
-			_, err := cdp.Call(ctx, tab, input.DispatchTouchEvent, input.DispatchTouchEventParams{Type: kind, TouchPoints: points})
-			return err
-		}))
-	}
-	send(input.DispatchTouchEventTypeTouchStart, from)
+	p.fingers(input.DispatchTouchEventTypeTouchStart, from...)
 	if to != nil {
 		for i := 1; i <= steps; i++ {
 			share := float64(i) / steps
@@ -437,10 +427,23 @@ func (p *page) touch(from, to []point) {
 			for k := range from {
 				at[k] = point{from[k].X + (to[k].X-from[k].X)*share, from[k].Y + (to[k].Y-from[k].Y)*share}
 			}
-			send(input.DispatchTouchEventTypeTouchMove, at)
+			p.fingers(input.DispatchTouchEventTypeTouchMove, at...)
 		}
 	}
-	send(input.DispatchTouchEventTypeTouchEnd, []point{})
+	p.fingers(input.DispatchTouchEventTypeTouchEnd)
+}
+
+// fingers sends one touch event: kind, and where the fingers are.
+func (p *page) fingers(kind input.DispatchTouchEventType, at ...point) {
+	p.t.Helper()
+	points := []*input.TouchPoint{}
+	for i, f := range at {
+		points = append(points, &input.TouchPoint{X: f.X, Y: f.Y, ID: new(float64(i))})
+	}
+	p.do(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+		_, err := cdp.Call(ctx, tab, input.DispatchTouchEvent, input.DispatchTouchEventParams{Type: kind, TouchPoints: points})
+		return err
+	}))
 }
 
 func (p *page) tap(at point) {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -113,5 +114,53 @@ func (p *page) shoot(path string) {
 	}
 	if err := os.WriteFile(path, png, 0o644); err != nil {
 		p.t.Fatal(err)
+	}
+}
+
+// TestPicturesOfLooking takes pictures of the settings and of the ways to look.
+func TestPicturesOfLooking(t *testing.T) {
+	dir := os.Getenv("PICTURES")
+	if dir == "" {
+		t.Skip("PICTURES names no folder")
+	}
+	args := []string{"--cooldown", "0"}
+	if start := os.Getenv("PICTURES_CANVAS"); start != "" {
+		args = append(args, "--start-canvas", start)
+	}
+	s := startEdge(t, args...)
+	dark := phone
+	dark.dark = true
+	for name, l := range map[string]look{"desktop": desktop, "phone": dark} {
+		shot := func(p *page, what string) { p.shoot(filepath.Join(dir, "looking-"+what+"-"+name+".png")) }
+		p := openPage(t, s.url+"/?debug#500,400,24", l)
+		p.untilLive()
+		for i := range 6 {
+			p.key(fmt.Sprint(i+4) + kb.ArrowRight + kb.Enter)
+		}
+		for _, id := range []string{"settings", "save", "goto"} { // the second one is opened from the first
+			eval[bool](p, fmt.Sprintf("(document.getElementById('%s-open').click(), true)", id))
+			shot(p, id)
+			if id != "settings" {
+				eval[bool](p, fmt.Sprintf("(document.getElementById(%q).close(), true)", id))
+			}
+		}
+		p.choose("glyphs", "on")
+		eval[bool](p, "(document.getElementById('pad-toggle').click(), true)")
+		shot(p, "signs")
+		p.choose("glyphs", "off")
+		p.choose("heat", "on")
+		p.look(500, 400, 8)
+		shot(p, "heat")
+		p.choose("heat", "off")
+		if l.touch {
+			p.look(500, 400, 24)
+			p.fingers(input.DispatchTouchEventTypeTouchStart, point{180, 300})
+			p.until("!document.getElementById('lens').hidden")
+			shot(p, "lens")
+			p.fingers(input.DispatchTouchEventTypeTouchCancel)
+		}
+		kiosk := openPage(t, s.url+"/?debug&kiosk", l)
+		kiosk.untilLive()
+		shot(kiosk, "kiosk")
 	}
 }

@@ -1,12 +1,14 @@
 // The page: connects the worker, the stage, the painter's hand and the controls.
 
 import { number, t } from "./i18n/i18n";
-import { bindPointers } from "./input/pointer";
+import type { PointerKind } from "./input/gestures";
 import { Keys, type Command } from "./input/keys";
+import { bindPointers } from "./input/pointer";
+import { Looking } from "./looking";
 import type { FromWorker, LinkState, Session, ToWorker } from "./net/link";
 import { Placements } from "./net/placements";
 import { Painter } from "./painter";
-import { prefer, preference } from "./preferences";
+import { onPreference, preference } from "./preferences";
 import { Stage } from "./stage";
 import { Converter } from "./templates/converter";
 import type { WrongPixel } from "./templates/template";
@@ -15,9 +17,10 @@ import { Banner } from "./ui/banner";
 import { Cooldown } from "./ui/cooldown";
 import { Dock } from "./ui/dock";
 import { byID, settings } from "./ui/dom";
+import { Dropper } from "./ui/dropper";
 import { Inspector } from "./ui/inspector";
 import { PaletteBar } from "./ui/palette";
-import { bindPan } from "./ui/pan";
+import { announceReady, ReadyEdge } from "./ui/ready";
 import { TemplatesPanel } from "./ui/templates/panel";
 import { say, toast } from "./ui/toasts";
 
@@ -35,6 +38,10 @@ export class App {
   private readonly banner: Banner;
   private readonly inspector: Inspector;
   private readonly templatesPanel: TemplatesPanel;
+  private readonly looking: Looking;
+  private readonly dropper = new Dropper();
+  private readonly readyEdge = new ReadyEdge();
+  private alarmMS: number | null = null;
   private state: LinkState = { kind: "connecting" };
   private connectingSinceMS = Date.now();
   private newBuild = false;
@@ -48,8 +55,9 @@ export class App {
     this.banner = new Banner(() => this.send({ kind: "wake" }));
     this.palette = new PaletteBar(() => this.refresh());
     this.stage = new Stage(
-      { drawn: () => this.painter.drawCursor(), watch: (shards) => this.send({ kind: "view", shards }) },
+      { drawn: () => this.drawn(), watch: (shards) => this.send({ kind: "view", shards }) },
       query.get("renderer") === "2d",
+      query.has("kiosk"),
     );
     this.painter = new Painter({
       stage: this.stage, palette: this.palette, cooldown: this.cooldown, dock: this.dock, placements,
@@ -61,6 +69,10 @@ export class App {
       rgbOf: (color) => this.palette.rgbOf(color),
       serverMS: () => this.cooldown.serverMS(Date.now()),
       linkTo: (x, y) => this.stage.link(x, y),
+      pick: (color) => this.pick(color),
+    });
+    this.looking = new Looking({
+      stage: this.stage, palette: this.palette, move: (go) => this.moved(go), pan: (dx, dy) => this.pan(dx, dy),
     });
     this.templates = new Templates({
       stage: this.stage, converter: new Converter(spawn),
@@ -73,6 +85,7 @@ export class App {
     });
     this.templatesPanel = new TemplatesPanel(this.templates, this.palette, () => this.templates.nextWrong());
     this.bind();
+    if (!query.has("kiosk")) this.bindHands();
     worker.addEventListener("message", (e: MessageEvent<FromWorker>) => this.hear(e.data));
     this.send({ kind: "start", origin: location.origin, instance: placements.instance, session: savedSession(), unanswered: placements.unanswered });
     setInterval(() => this.refresh(), 200);
@@ -86,11 +99,11 @@ export class App {
     const { picture } = this.stage;
     switch (m.kind) {
       case "config":
-        this.palette.setColors(m.config.colors);
         this.cooldown.configure(m.config.cooldownMS, m.config.max);
         this.painter.readOnly = m.config.readOnly;
         this.stage.configure(m.config);
         this.templates.configure(m.config);
+        this.looking.setColors(m.config.colors);
         for (const early of this.early.splice(0)) this.stage.picture?.load(early.shard, early.pixels);
         if (!this.resumed) this.painter.resume(this.placements.unanswered);
         this.resumed = true;
@@ -98,9 +111,11 @@ export class App {
       case "shard":
         if (picture) picture.load(m.shard, m.pixels);
         else this.early.push(m);
+        this.looking.loaded();
         return this.stage.request();
       case "pixels":
         picture?.apply(m.shard, m.changes);
+        this.looking.changed(m.shard, m.changes, m.fresh);
         return this.stage.request();
       case "state":
         if (m.state.kind === "connecting" && this.state.kind !== "connecting") this.connectingSinceMS = Date.now();
@@ -128,6 +143,7 @@ export class App {
       case "settled": return this.painter.settled(m.number);
       case "refused": return this.painter.refused(m);
       case "kept": this.keptMS = m.timeMS; break;
+      case "alarm": break;
       case "build": this.newBuild = true; break;
       case "fault":
         toast(t("app.fault"), "bad", 15_000);
@@ -140,8 +156,9 @@ export class App {
   private refresh(): void {
     const nowMS = Date.now();
     const { cursor, signedIn, readOnly } = this.painter;
+    this.watchCountdown(nowMS);
     this.dock.show({
-      colorName: this.palette.nameOf(this.palette.selected), where: cursor && { x: cursor.x, y: cursor.y }, touch: cursor?.by === "touch",
+      colorName: this.palette.nameOf(this.palette.selected), where: cursor && { x: cursor.x, y: cursor.y }, chosen: cursor?.chosen ?? false,
       canPaint: signedIn && !readOnly && this.state.kind !== "polling" && this.state.kind !== "outdated", nowMS,
     });
     // The first moment of every connect is not worth a word.
@@ -150,15 +167,36 @@ export class App {
     document.documentElement.dataset.link = this.state.kind;
   }
 
-  private bind(): void {
-    const { stage, painter } = this;
+  /** Tells who asked for it that the next pixel is there, also in a hidden page. */
+  private watchCountdown(nowMS: number): void {
+    const { cooldown, readyEdge } = this;
+    if (readyEdge.update(nowMS, cooldown.available(nowMS), cooldown.remainingMS(nowMS))) announceReady();
+    const { dueMS } = readyEdge;
+    if (dueMS === null || (this.alarmMS !== null && Math.abs(dueMS - this.alarmMS) < 100)) return;
+    this.alarmMS = dueMS;
+    this.send({ kind: "alarm", inMS: dueMS - nowMS + 50 });
+  }
+
+  private drawn(): void {
+    this.painter.drawCursor();
+    this.looking.drawn();
+  }
+
+  /** What only people use, not the screen of a stream. */
+  private bindHands(): void {
+    const { stage, painter, looking } = this;
     const { camera } = stage;
     bindPointers(byID("board"), {
       hover: (x, y) => painter.hover(x, y),
       leave: () => painter.leave(),
-      tap: (x, y, kind) => (this.inspector.open ? this.inspector.close() : painter.tap(x, y, kind)),
+      tap: (x, y, kind) => this.tap(x, y, kind),
       hold: (x, y) => this.inspect(stage.cellAt(x, y)),
       inspect: (x, y) => this.inspect(stage.cellAt(x, y)),
+      pick: (x, y) => this.pickAt(stage.cellAt(x, y)),
+      aim: (x, y, ripe) => looking.aim(x, y, ripe),
+      aimed: () => looking.aimed(),
+      grab: () => camera.grab(),
+      fling: (vx, vy) => this.moved(() => camera.fling(vx, vy)),
       pan: (dx, dy) => this.moved(() => camera.panBy(dx, dy)),
       pinch: (factor, x, y) => this.moved(() => camera.zoomAt(factor, x, y)),
       wheel: (factor, x, y, quick) => this.moved(() => (quick ? camera.zoomAt(factor, x, y) : camera.easeZoomAt(factor, x, y))),
@@ -167,15 +205,14 @@ export class App {
     byID("zoom-in").addEventListener("click", () => zoom(zoomStep));
     byID("zoom-out").addEventListener("click", () => zoom(1 / zoomStep));
     byID("zoom-fit").addEventListener("click", () => stage.fit(true));
-    bindPan((dx, dy) => this.pan(dx, dy));
     byID("help-open").addEventListener("click", () => byID<HTMLDialogElement>("help").showModal());
-    const single = byID<HTMLInputElement>("single-keys");
-    single.checked = this.keys.single = preference("singleKeys");
-    single.addEventListener("change", () => {
-      this.keys.single = single.checked;
-      prefer("singleKeys", single.checked);
-    });
+    const single = () => (this.keys.single = preference("singleKeys"));
+    onPreference(single);
+    single();
     addEventListener("keydown", (e) => this.key(e));
+  }
+
+  private bind(): void {
     document.addEventListener("visibilitychange", () => {
       this.send({ kind: "hidden", hidden: document.hidden });
       if (!document.hidden) this.send({ kind: "wake" });
@@ -187,15 +224,21 @@ export class App {
     addEventListener("online", () => this.send({ kind: "wake" }));
   }
 
-  private moved(move: () => void): void {
+  private tap(x: number, y: number, kind: PointerKind): void {
     if (this.inspector.open) this.inspector.close();
-    move();
-    this.stage.request();
+    else if (this.dropper.active) this.pickAt(this.stage.cellAt(x, y));
+    else this.painter.tap(x, y, kind);
   }
 
   private pan(dx: number, dy: number): void {
     const { camera } = this.stage;
     this.moved(() => camera.panBy(-dx * camera.width * panShare, -dy * camera.height * panShare));
+  }
+
+  private moved(move: () => void): void {
+    if (this.inspector.open) this.inspector.close();
+    move();
+    this.stage.request();
   }
 
   private key(e: KeyboardEvent): void {
@@ -222,13 +265,14 @@ export class App {
       case "step": return palette.select(palette.selected + c.by);
       case "place": return painter.confirm();
       case "inspect": return this.inspect(painter.cursor, true);
-      case "pick":
-        if (painter.cursor && stage.picture) palette.select(stage.picture.at(painter.cursor.x, painter.cursor.y));
-        return;
+      case "pick": return this.pickAt(painter.cursor);
       case "wrong": return this.templates.nextWrong();
       case "fit": return stage.fit(true);
+      case "actual": return stage.actualSize();
+      case "goto": return this.looking.openGoTo();
+      case "full": return this.looking.toggleFullScreen();
       case "help": return byID<HTMLDialogElement>("help").showModal();
-      case "escape": return this.inspector.close();
+      case "escape": return this.escape();
     }
   }
 
@@ -238,6 +282,23 @@ export class App {
     this.painter.pointAt(pixel.x, pixel.y, matchMedia("(pointer: coarse)").matches ? "touch" : "keys");
     if (preference("pickWrong")) this.palette.select(pixel.color);
     say(t("template.should", { x: pixel.x, y: pixel.y, color: this.palette.nameOf(pixel.color) }));
+  }
+
+  private escape(): void {
+    if (this.inspector.open) this.inspector.close();
+    else if (this.dropper.active) this.dropper.set(false);
+    else this.painter.forget();
+  }
+
+  private pickAt(cell: { x: number; y: number } | null): void {
+    const { picture } = this.stage;
+    if (cell && picture) this.pick(picture.at(cell.x, cell.y));
+  }
+
+  private pick(color: number): void {
+    this.dropper.set(false);
+    this.palette.select(color);
+    say(t("painter.picked", { color: this.palette.nameOf(color) }));
   }
 
   private inspect(cell: { x: number; y: number } | null, byKey = false): void {

@@ -8,6 +8,7 @@ import { Placements } from "./net/placements";
 import { registerServiceWorker } from "./offline/register";
 import { bindLanguage } from "./ui/language";
 import { byID } from "./ui/dom";
+import { bindSettings } from "./ui/settings";
 import { bindTheme } from "./ui/theme";
 
 /** The hashed name of the worker's bundle; the build puts it in. */
@@ -20,7 +21,12 @@ async function main(): Promise<void> {
   await speak();
   bindTheme();
   bindLanguage(byID<HTMLSelectElement>("language"));
+  bindSettings();
   const query = new URLSearchParams(location.search);
+  if (query.has("kiosk")) {
+    document.documentElement.toggleAttribute("data-kiosk", true);
+    byID("address").textContent = location.host;
+  }
   const spawn = () => new Worker(workerURL, { type: "module" });
   const worker = spawn();
   const app = new App(worker, await Placements.open(), query, spawn);

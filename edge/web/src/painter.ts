@@ -2,6 +2,7 @@
 // with it. A placement is shown at once and taken back if the server says no.
 
 import { soon, t } from "./i18n/i18n";
+import { preference } from "./preferences";
 import { toast, say } from "./ui/toasts";
 import { byID } from "./ui/dom";
 import type { Cooldown } from "./ui/cooldown";
@@ -13,7 +14,7 @@ import type { Placements } from "./net/placements";
 import type { Stage } from "./stage";
 
 /** Below this scale a cell is too small to be meant: a tap zooms in first. */
-const aimScale = { mouse: 6, pen: 10, touch: 12 };
+export const aimScale = { mouse: 6, pen: 10, touch: 12 };
 const closeScale = 28;
 const cursorFromScale = 4;
 
@@ -21,6 +22,7 @@ export interface Cursor {
   x: number;
   y: number;
   by: "mouse" | "touch" | "keys";
+  chosen: boolean; // waits for a second tap, or for the button
 }
 
 export interface PainterParts {
@@ -45,12 +47,13 @@ export class Painter {
   constructor(private readonly parts: PainterParts) {}
 
   hover(px: number, py: number): void {
+    if (this.cursor?.chosen) return;
     const cell = this.parts.stage.cellAt(px, py);
-    this.setCursor(cell && { ...cell, by: "mouse" });
+    this.setCursor(cell && { ...cell, by: "mouse", chosen: false });
   }
 
   leave(): void {
-    if (this.cursor?.by === "mouse") this.setCursor(null);
+    if (this.cursor?.by === "mouse" && !this.cursor.chosen) this.setCursor(null);
   }
 
   tap(px: number, py: number, kind: PointerKind): void {
@@ -58,10 +61,16 @@ export class Painter {
     const cell = stage.cellAt(px, py);
     if (!cell) return;
     if (stage.camera.scale < aimScale[kind]) return this.approach(cell.x, cell.y);
-    const chosen = this.cursor;
-    this.setCursor({ ...cell, by: kind === "mouse" ? "mouse" : "touch" });
-    const second = chosen?.by === "touch" && chosen.x === cell.x && chosen.y === cell.y;
-    if (kind === "mouse" || second) this.place();
+    const before = this.cursor;
+    const second = before?.chosen && before.x === cell.x && before.y === cell.y;
+    const asks = preference("confirm") === "auto" ? kind !== "mouse" : preference("confirm") === "always";
+    this.setCursor({ ...cell, by: kind === "mouse" ? "mouse" : "touch", chosen: asks });
+    if (!asks || second) this.place();
+  }
+
+  /** Takes back a choice that waits. */
+  forget(): void {
+    if (this.cursor?.chosen) this.setCursor(null);
   }
 
   moveBy(dx: number, dy: number): void {
@@ -71,7 +80,7 @@ export class Painter {
     const from = this.cursor ?? { x: Math.floor(camera.x), y: Math.floor(camera.y) };
     const x = Math.min(picture.size.width - 1, Math.max(0, from.x + dx));
     const y = Math.min(picture.size.height - 1, Math.max(0, from.y + dy));
-    this.setCursor({ x, y, by: "keys" });
+    this.setCursor({ x, y, by: "keys", chosen: false });
     camera.reveal(x, y);
     stage.request();
     say(t("painter.cell", { x, y, color: palette.nameOf(picture.at(x, y)) }));
@@ -81,7 +90,7 @@ export class Painter {
   pointAt(x: number, y: number, by: Cursor["by"]): void {
     const { stage } = this.parts;
     const { camera } = stage;
-    this.setCursor({ x, y, by });
+    this.setCursor({ x, y, by, chosen: by === "touch" });
     if (camera.scale < aimScale.touch) camera.flyTo(x + 0.5, y + 0.5, closeScale);
     else camera.reveal(x, y);
     stage.request();
@@ -136,11 +145,12 @@ export class Painter {
     mark.style.transform = `translate(${left}px, ${top}px)`;
     mark.style.width = mark.style.height = `${side}px`;
     mark.dataset.by = cursor.by;
+    mark.toggleAttribute("data-chosen", cursor.chosen);
   }
 
   private setCursor(cursor: Cursor | null): void {
     const before = this.cursor;
-    if (before?.x === cursor?.x && before?.y === cursor?.y && before?.by === cursor?.by) return;
+    if (before?.x === cursor?.x && before?.y === cursor?.y && before?.by === cursor?.by && before?.chosen === cursor?.chosen) return;
     this.cursor = cursor;
     this.drawCursor();
     this.parts.changed();
@@ -167,6 +177,7 @@ export class Painter {
     stage.request();
     this.parts.send(place);
     if (cursor.by === "touch") this.setCursor(null);
+    else this.setCursor({ ...cursor, chosen: false });
     this.parts.changed();
   }
 

@@ -14,6 +14,7 @@ export interface Preferences {
   glyphs: boolean; // a sign on every colour
   grid: boolean;
   minimap: boolean;
+  pad: boolean; // buttons that pan
   heat: boolean; // where people painted in the last minutes
   pickWrong: boolean; // the way to the next wrong pixel of a template takes its colour as well
   damageAlert: boolean; // a word when right pixels of a template were painted over
@@ -21,7 +22,7 @@ export interface Preferences {
 
 const defaults: Preferences = {
   theme: "auto", language: "auto", confirm: "auto", sound: false, notify: false, singleKeys: true, vision: "all", glyphs: false, grid: true,
-  minimap: true, heat: false, pickWrong: false, damageAlert: true,
+  minimap: true, pad: false, heat: false, pickWrong: false, damageAlert: true,
 };
 
 type Listener = (name: keyof Preferences) => void;

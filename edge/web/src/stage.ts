@@ -4,14 +4,17 @@
 import { Picture } from "./board/picture";
 import { Camera } from "./camera/camera";
 import { formatLink, formatShare, parseLink } from "./camera/link";
+import { preference } from "./preferences";
 import { makeRenderer, type Renderer, type View } from "./render/renderer";
 import { Overlay } from "./templates/overlay";
 import { shardsIn } from "./wire/geometry";
-import type { Config } from "./wire/messages";
+import type { Color, Config } from "./wire/messages";
 import { byID } from "./ui/dom";
 
 const restMS = 200;
-const gridFromScale = 10; // CSS pixels a cell
+const gridFromScale = 8; // CSS pixels a cell
+const glyphsFromScale = 16;
+const barHigh = 64; // what lies above the canvas
 
 export interface StagePorts {
   /** After each frame: the view may have moved. */
@@ -27,13 +30,14 @@ export class Stage {
   readonly overlay = new Overlay();
   private readonly canvas = byID<HTMLCanvasElement>("board");
   private config: Config | null = null;
+  private colors: Color[] = []; // as they are shown
   private ratio = 1; // device pixels a CSS pixel
   private asked = false;
   private lastFrameMS = 0;
   private restTimer = 0;
   private watched: number[] = [];
 
-  constructor(private readonly ports: StagePorts, forceFlat: boolean) {
+  constructor(private readonly ports: StagePorts, forceFlat: boolean, private readonly kiosk: boolean) {
     this.renderer = makeRenderer(this.canvas, forceFlat, () => this.restore());
     const motion = matchMedia("(prefers-reduced-motion: reduce)");
     const still = () => (this.camera.still = motion.matches);
@@ -60,11 +64,17 @@ export class Stage {
       this.picture.soil();
       this.overlay.soil();
     }
-    this.renderer.setPalette(config.colors);
     if (first) {
       this.resize();
       if (!this.followLink(location.hash)) this.fit(false);
     }
+    this.request();
+  }
+
+  /** Takes the palette as it is to be seen. */
+  setColors(colors: Color[]): void {
+    this.colors = colors;
+    this.renderer.setPalette(colors);
     this.request();
   }
 
@@ -93,6 +103,13 @@ export class Stage {
     this.request();
   }
 
+  /** One pixel of the window for one of the canvas. */
+  actualSize(): void {
+    const { camera } = this;
+    camera.easeZoomAt(1 / camera.scale, camera.middleX, camera.middleY);
+    this.request();
+  }
+
   /** The cell under a point of the window, or null beside the canvas. */
   cellAt(px: number, py: number): { x: number; y: number } | null {
     const at = this.camera.toBoard(px, py);
@@ -118,6 +135,16 @@ export class Stage {
     return location.origin + formatShare(x, y, Math.max(12, this.camera.scale));
   }
 
+  /** The cells in the window. */
+  inView(): { x: number; y: number; width: number; height: number } {
+    const size = this.picture?.size ?? { width: 0, height: 0 };
+    const from = this.camera.toBoard(0, 0);
+    const to = this.camera.toBoard(this.camera.width, this.camera.height);
+    const x = Math.min(size.width, Math.max(0, Math.floor(from.x)));
+    const y = Math.min(size.height, Math.max(0, Math.floor(from.y)));
+    return { x, y, width: Math.max(0, Math.min(size.width, Math.ceil(to.x)) - x), height: Math.max(0, Math.min(size.height, Math.ceil(to.y)) - y) };
+  }
+
   private view(): View {
     const { camera, ratio } = this;
     const scale = camera.scale * ratio;
@@ -125,7 +152,8 @@ export class Stage {
       originX: Math.round(camera.middleX * ratio - camera.x * scale),
       originY: Math.round(camera.middleY * ratio - camera.y * scale),
       scale,
-      grid: Math.max(0, Math.min(1, (camera.scale - gridFromScale) / gridFromScale)),
+      grid: preference("grid") ? fromScale(camera.scale, gridFromScale) : 0,
+      glyphs: preference("glyphs") ? fromScale(camera.scale, glyphsFromScale) : 0,
     };
   }
 
@@ -142,9 +170,11 @@ export class Stage {
     const height = Math.round(clientHeight * this.ratio);
     if (this.canvas.width !== width || this.canvas.height !== height) this.renderer.resize(width, height);
     const dock = byID("dock").getBoundingClientRect();
+    const dockHigh = dock.height === 0 ? 0 : Math.max(0, clientHeight - dock.top);
     // Messages and the inspector lie above the dock, however high it is.
-    document.documentElement.style.setProperty("--dock", `${clientHeight - dock.top}px`);
-    this.camera.resize(clientWidth, clientHeight, { top: 64, bottom: Math.max(0, clientHeight - dock.top) });
+    document.documentElement.style.setProperty("--dock", `${dockHigh}px`);
+    this.camera.resize(clientWidth, clientHeight, { top: this.kiosk ? 0 : barHigh, bottom: dockHigh });
+    if (this.kiosk && !parseLink(location.hash)) this.fit(false);
     this.draw();
     this.request();
   }
@@ -160,7 +190,7 @@ export class Stage {
   private restore(): void {
     if (!this.config || !this.picture) return;
     this.renderer.setSize(this.picture.size);
-    this.renderer.setPalette(this.config.colors);
+    this.renderer.setPalette(this.colors);
     this.picture.soil();
     this.overlay.soil();
     this.request();
@@ -170,7 +200,7 @@ export class Stage {
     if (!this.picture) return;
     const { camera } = this;
     const link = formatLink(Math.min(camera.x, this.picture.size.width - 1), Math.min(camera.y, this.picture.size.height - 1), camera.scale);
-    if (link !== location.hash) history.replaceState(null, "", link);
+    if (link !== location.hash && !this.kiosk) history.replaceState(null, "", link);
     const next = this.shardsToWatch(this.picture);
     if (next.join() === this.watched.join()) return;
     this.watched = next;
@@ -191,4 +221,9 @@ export class Stage {
     const kept = around(0.5).filter((shard) => this.watched.includes(shard));
     return [...new Set([...near, ...kept])].sort((a, b) => a - b);
   }
+}
+
+/** 0 below a scale, clear from twice the scale on. */
+function fromScale(scale: number, from: number): number {
+  return scale < from ? 0 : Math.min(1, 0.5 + (scale - from) / (2 * from));
 }

@@ -4,6 +4,7 @@ import "./cooldown.test";
 import "./gestures.test";
 import "./keys.test";
 import "./language.test";
+import "./looking.test";
 import "./net.test";
 import "./tally.test";
 import "./templates.test";

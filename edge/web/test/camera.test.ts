@@ -1,4 +1,5 @@
 import { Camera, scaleMax } from "../src/camera/camera";
+import { parsePlace } from "../src/camera/link";
 import { close, equal, test } from "./harness";
 
 function camera(): Camera {
@@ -70,4 +71,75 @@ test("revealing a cell pans no further than it must", () => {
   c.reveal(900, 500);
   const { px } = c.toWindow(900.5, 500.5);
   close(px, 800 - 64, 1e-6);
+});
+
+test("from 0.1 to 64 every scale can be had, on any canvas", () => {
+  for (const side of [3, 500, 1000, 4096]) {
+    const c = new Camera({ width: side, height: side });
+    c.resize(1200, 800, { top: 64, bottom: 100 });
+    c.zoomAt(1e-9, 0, 0);
+    equal(c.scale <= 0.1, true, `${side}: ${c.scale} <= 0.1`);
+    c.zoomAt(1e9, 0, 0);
+    equal(c.scale, 64);
+  }
+});
+
+test("a canvas that is larger than the farthest view can still be fitted", () => {
+  const c = new Camera({ width: 4096, height: 4096 });
+  c.resize(320, 568, { top: 64, bottom: 230 });
+  c.jumpTo(2048, 2048, c.fitScale);
+  equal(c.scale, c.fitScale);
+  equal(c.fitScale < 0.1, true);
+});
+
+test("a flung canvas glides on, slower and slower, and rests", () => {
+  const c = camera();
+  c.fling(-1, 0.5);
+  const ways: number[] = [];
+  for (let i = 0; i < 200 && c.moving; i++) {
+    const before = c.x;
+    c.step(16);
+    ways.push(c.x - before);
+  }
+  equal(c.moving, false);
+  equal(ways.every((way, i) => way > 0 && (i === 0 || way < ways[i - 1])), true);
+  // Half of the speed is gone every 160 ms: 1 / ms comes to rest after 160 / ln 2.
+  close(c.x - 500, 160 / Math.LN2 / 4, 3);
+  close(c.y - 500, -160 / Math.LN2 / 8, 3);
+});
+
+test("the way of a fling does not depend on the frames", () => {
+  const a = camera();
+  const b = camera();
+  a.fling(2, 0);
+  b.fling(2, 0);
+  for (let i = 0; i < 300; i++) a.step(8);
+  for (let i = 0; i < 60; i++) b.step(40);
+  close(a.x, b.x, 1);
+});
+
+test("a gliding canvas is held, and a resting one is not", () => {
+  const c = camera();
+  equal(c.grab(), false);
+  c.fling(3, 0);
+  c.step(16);
+  equal([c.grab(), c.moving], [true, false]);
+});
+
+test("with less motion nothing glides, and neither after a slow drag", () => {
+  const c = camera();
+  c.fling(0.1, 0);
+  equal(c.moving, false);
+  c.still = true;
+  c.fling(3, 0);
+  equal(c.moving, false);
+});
+
+test("a place is read as people write it", () => {
+  for (const text of ["120,44", "120, 44", " 120 44 ", "(120, 44)", "120;44", "#120,44", "https://wall.example/?x=1#120,44"]) {
+    equal(parsePlace(text), { x: 120, y: 44, scale: null }, text);
+  }
+  equal(parsePlace("120, 44, 2.5"), { x: 120, y: 44, scale: 2.5 });
+  equal(parsePlace("https://wall.example/#7,8,16"), { x: 7, y: 8, scale: 16 });
+  for (const bad of ["", "120", "a, b", "-1, 2", "1,2,3,4", "1.5, 2", "https://wall.example/", "99999, 1"]) equal(parsePlace(bad), null, bad);
 });

@@ -1,4 +1,5 @@
 import { Cooldown } from "../src/ui/cooldown";
+import { ReadyEdge } from "../src/ui/ready";
 import { close, equal, test } from "./harness";
 
 function after(allowance: { available: number; max: number; nextMS: number }, aheadMS = 0): Cooldown {
@@ -63,4 +64,27 @@ test("before the server has said anything nothing may be placed", () => {
   const c = new Cooldown();
   c.configure(5000, 1);
   equal(c.available(0), 0);
+});
+
+test("a countdown that runs out is ready once", () => {
+  const edge = new ReadyEdge();
+  equal(edge.update(0, 0, 5000), false);
+  equal(edge.dueMS, 5000);
+  equal(edge.update(4000, 0, 1000), false);
+  equal(edge.update(5010, 1, 0), true);
+  equal(edge.update(5200, 1, 0), false);
+});
+
+test("nothing is announced at the start, nor for a pixel that was given back", () => {
+  const edge = new ReadyEdge();
+  equal(edge.update(0, 0, 0), false); // the server has not said anything yet
+  equal(edge.update(100, 1, 0), false);
+  edge.update(200, 0, 5000);
+  equal(edge.update(400, 1, 0), false);
+});
+
+test("a page that slept through the end still announces it, once", () => {
+  const edge = new ReadyEdge();
+  edge.update(0, 0, 5000);
+  equal([edge.update(90_000, 1, 0), edge.update(90_200, 1, 0)], [true, false]);
 });

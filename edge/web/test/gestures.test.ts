@@ -1,16 +1,24 @@
-import { Gestures, holdMS, type PointerKind } from "../src/input/gestures";
+import { aimMS, Gestures, holdMS, type PointerKind } from "../src/input/gestures";
 import { close, equal, test } from "./harness";
 
 /** Gestures whose intents are written down; time passes when tick is called. */
-function record() {
+function record({ aims = false, glides = false } = {}) {
   const said: string[] = [];
-  let due: { f: () => void; ms: number } | null = null;
+  let due: { f: () => void; atMS: number } | null = null;
+  let nowMS = 0;
   let zoom = 1;
   let panned = { x: 0, y: 0 };
   const g = new Gestures({
     hover: () => said.push("hover"),
     tap: (_x, _y, kind) => said.push(`tap ${kind}`),
     hold: () => said.push("hold"),
+    aim: (x, y, ripe) => {
+      if (aims) said.push(`aim ${x} ${y}${ripe ? " ripe" : ""}`);
+      return aims;
+    },
+    aimed: () => said.push("aimed"),
+    grab: () => glides,
+    fling: (vx, vy) => said.push(`fling ${vx.toFixed(1)} ${vy.toFixed(1)}`),
     pan: (dx, dy) => {
       panned = { x: panned.x + dx, y: panned.y + dy };
       said.push("pan");
@@ -20,12 +28,22 @@ function record() {
       said.push("pinch");
     },
     later: (ms, f) => {
-      due = { f, ms };
+      due = { f, atMS: nowMS + ms };
       return () => (due = null);
     },
   });
-  const at = (id: number, kind: PointerKind, x: number, y: number) => ({ id, kind, x, y });
-  return { g, at, said, zoom: () => zoom, panned: () => panned, tick: (ms: number) => due && ms >= due.ms && due.f() };
+  const at = (id: number, kind: PointerKind, x: number, y: number) => ({ id, kind, x, y, timeMS: nowMS });
+  const tick = (ms: number) => {
+    const untilMS = nowMS + ms;
+    while (due && due.atMS <= untilMS) {
+      const { f, atMS } = due;
+      due = null;
+      nowMS = atMS;
+      f();
+    }
+    nowMS = untilMS;
+  };
+  return { g, at, said, zoom: () => zoom, panned: () => panned, tick };
 }
 
 test("a click that does not move is a tap", () => {
@@ -118,4 +136,63 @@ test("a mouse without a button hovers, a finger never does", () => {
   g.move(at(1, "mouse", 1, 1));
   g.move(at(2, "touch", 1, 1));
   equal(said, ["hover"]);
+});
+
+test("a finger that rests aims, follows, and taps where it lifts", () => {
+  const { g, at, said, tick } = record({ aims: true });
+  g.down(at(1, "touch", 100, 100));
+  tick(aimMS);
+  g.move(at(1, "touch", 140, 90));
+  tick(holdMS);
+  g.up(at(1, "touch", 140, 90));
+  equal(said, ["aim 100 100", "aim 140 90", "aimed", "tap touch"]);
+});
+
+test("a finger that aims and stays holds when it lifts", () => {
+  const { g, at, said, tick } = record({ aims: true });
+  g.down(at(1, "touch", 100, 100));
+  tick(holdMS);
+  g.up(at(1, "touch", 101, 100));
+  equal(said, ["aim 100 100", "aim 100 100 ripe", "aimed", "hold"]);
+});
+
+test("a second finger ends the aim", () => {
+  const { g, at, said, tick } = record({ aims: true });
+  g.down(at(1, "touch", 100, 100));
+  tick(aimMS);
+  g.down(at(2, "touch", 200, 100));
+  g.up(at(2, "touch", 200, 100));
+  g.up(at(1, "touch", 100, 100));
+  equal(said, ["aim 100 100", "aimed"]);
+});
+
+test("a quick drag is flung, one that came to rest is not", () => {
+  for (const [restMS, want] of [[0, ["fling 1.0 -0.5"]], [200, []]] as const) {
+    const { g, at, said, tick } = record();
+    g.down(at(1, "touch", 100, 100));
+    for (let i = 1; i <= 6; i++) {
+      tick(16);
+      g.move(at(1, "touch", 100 + 16 * i, 100 - 8 * i));
+    }
+    tick(restMS);
+    g.up(at(1, "touch", 196, 52));
+    equal(said.filter((s) => s !== "pan"), want);
+  }
+});
+
+test("a jump of one event is no fling", () => {
+  const { g, at, said, tick } = record();
+  g.down(at(1, "mouse", 100, 100));
+  tick(5);
+  g.move(at(1, "mouse", 300, 100));
+  g.up(at(1, "mouse", 300, 100));
+  equal(said, ["pan"]);
+});
+
+test("the pointer that stops a gliding canvas does not tap", () => {
+  const { g, at, said, tick } = record({ glides: true, aims: true });
+  g.down(at(1, "touch", 100, 100));
+  tick(holdMS);
+  g.up(at(1, "touch", 100, 100));
+  equal(said, []);
 });

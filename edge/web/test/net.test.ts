@@ -126,6 +126,17 @@ test("a hidden page watches nothing, and goes on from its seq", async () => {
   equal(lastWatch(s.sent), [0, 1, 0, 6]);
 });
 
+test("what a page missed while it was hidden is caught up and is no news, what follows is", async () => {
+  const s = await synced(() => canvasFile(5, "1230"));
+  s.sync.hide(true);
+  s.sync.hide(false);
+  s.restore();
+  s.sync.catchUp({ kind: "catchup", shard: 0, from: 5, to: 6, timeTenths: 0, param: 0, payload: Uint8Array.of(0b0_0101_111) });
+  s.sync.batch({ kind: "batch", coding: 0, param: 1, shard: 0, advance: 1, timeAdvance: 5, payload: Uint8Array.of(0b0_0_1001_11) });
+  equal(s.told.flatMap((m) => (m.kind === "pixels" ? [[m.fresh, ...m.changes]] : [])), [[false, 5], [true, 9]]);
+  equal(s.sync.reference?.copies.get(0)?.seq, 7);
+});
+
 test("a message of an unknown type is skipped", () => {
   equal(parse(Uint8Array.of(0x7f, 1, 2, 3)), null);
 });

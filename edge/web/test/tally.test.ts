@@ -21,7 +21,7 @@ function counting() {
     const copy = copies.get(shard) as { width: number; pixels: Uint8Array };
     const index = y * copy.width + (x & 511);
     copy.pixels[index] = color;
-    tally.hear({ kind: "pixels", shard, changes: Uint32Array.of((index << 8) | color) });
+    tally.hear({ kind: "pixels", shard, changes: Uint32Array.of((index << 8) | color), fresh: true });
   };
   const counts = () => {
     report();
@@ -116,7 +116,7 @@ function measureTally(changed: number, rounds: number): number[] {
   return Array.from({ length: rounds }, (_, round) => {
     const changes = Uint32Array.from({ length: changed }, (_, i) => ((((i * 7) % (side * side)) << 8) | ((i + round) % 16)));
     const before = performance.now();
-    tally.hear({ kind: "pixels", shard: 0, changes });
+    tally.hear({ kind: "pixels", shard: 0, changes, fresh: true });
     return performance.now() - before;
   });
 }

@@ -5,6 +5,7 @@
 import type { Size } from "../wire/geometry";
 
 export const scaleMax = 64;
+const scaleFar = 0.1; // farther only where a larger canvas would not fit
 
 export interface Insets {
   top: number;
@@ -23,6 +24,12 @@ interface Flight {
 
 const flightMS = 320;
 const zoomHalfLifeMS = 40;
+const driftHalfLifeMS = 160;
+
+/** CSS pixels a millisecond: slower is no fling, and faster than the last no canvas moves. */
+const driftFrom = 0.25;
+const driftUntil = 0.03;
+const driftMax = 5;
 
 export class Camera {
   x = 0; // cell in the middle
@@ -35,6 +42,7 @@ export class Camera {
   still = false;
   private flight: Flight | null = null;
   private zoom: { scale: number; atX: number; atY: number } | null = null;
+  private drift: { vx: number; vy: number } | null = null; // CSS pixels a millisecond
 
   constructor(private board: Size) {}
 
@@ -71,11 +79,11 @@ export class Camera {
     const margin = 24;
     const wide = (this.width - margin) / this.board.width;
     const high = (this.height - this.insets.top - this.insets.bottom - margin) / this.board.height;
-    return Math.min(scaleMax, Math.max(0.05, Math.min(wide, high)));
+    return Math.min(scaleMax, Math.max(0.01, Math.min(wide, high)));
   }
 
   get scaleMin(): number {
-    return Math.min(1, this.fitScale / 2);
+    return Math.min(scaleFar, this.fitScale);
   }
 
   panBy(dx: number, dy: number): void {
@@ -94,7 +102,7 @@ export class Camera {
   /** Zooms smoothly; calls while one is under way add up. */
   easeZoomAt(factor: number, px: number, py: number): void {
     if (this.still) return this.zoomAt(factor, px, py);
-    this.flight = null;
+    this.flight = this.drift = null;
     const goal = (this.zoom?.scale ?? this.scale) * factor;
     this.zoom = { scale: Math.min(scaleMax, Math.max(this.scaleMin, goal)), atX: px, atY: py };
   }
@@ -124,18 +132,34 @@ export class Camera {
     if (dx !== 0 || dy !== 0) this.panBy(dx, dy);
   }
 
+  /** Lets go of the canvas while it moves: it glides on and comes to rest. */
+  fling(vx: number, vy: number): void {
+    const speed = Math.hypot(vx, vy);
+    if (this.still || speed < driftFrom) return;
+    this.stop();
+    const share = Math.min(1, driftMax / speed);
+    this.drift = { vx: vx * share, vy: vy * share };
+  }
+
+  /** Holds a gliding canvas; false when it did not glide. */
+  grab(): boolean {
+    const glided = this.drift !== null;
+    this.drift = null;
+    return glided;
+  }
+
   stop(): void {
-    this.flight = null;
-    this.zoom = null;
+    this.flight = this.zoom = this.drift = null;
   }
 
   get moving(): boolean {
-    return this.flight !== null || this.zoom !== null;
+    return this.flight !== null || this.zoom !== null || this.drift !== null;
   }
 
   /** Moves on by so much time. */
   step(ms: number): void {
     if (this.flight) this.fly(this.flight, ms);
+    if (this.drift) this.glide(this.drift, ms);
     if (this.zoom) {
       const { scale, atX, atY } = this.zoom;
       const rest = 0.5 ** (ms / zoomHalfLifeMS);
@@ -144,6 +168,15 @@ export class Camera {
       this.scaleTo(done ? scale : next, atX, atY);
       if (done) this.zoom = null;
     }
+  }
+
+  private glide({ vx, vy }: { vx: number; vy: number }, ms: number): void {
+    const rest = 0.5 ** (ms / driftHalfLifeMS);
+    const wayMS = (driftHalfLifeMS / Math.LN2) * (1 - rest); // at full speed it would take so long
+    this.x -= (vx * wayMS) / this.scale;
+    this.y -= (vy * wayMS) / this.scale;
+    this.drift = Math.hypot(vx, vy) * rest < driftUntil ? null : { vx: vx * rest, vy: vy * rest };
+    this.clamp();
   }
 
   private fly(f: Flight, ms: number): void {

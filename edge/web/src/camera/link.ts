@@ -1,7 +1,8 @@
 // Links to a place. In the address of the page it is #x,y,zoom, the zoom in CSS
 // pixels a cell. Other things may follow, each after an ampersand; links of Pxls,
 // #x=…&y=…&scale=…, are understood too. A link for others is /?x=&y=&zoom=, because a
-// fragment never reaches the server, which shows a picture of the place to whoever asks.
+// fragment never reaches the server, which shows a picture of the place to whoever asks. Whoever goes
+// somewhere by hand may write a place in more ways than one.
 
 export interface Place {
   x: number;
@@ -21,6 +22,14 @@ function plain(hash: string): string {
   const values = new URLSearchParams(hash.slice(1));
   if (!values.has("x") || !values.has("y")) return hash.split("&")[0];
   return `#${["x", "y", "scale"].map((key) => values.get(key)).filter((value) => value !== null).join()}`;
+}
+
+/** Reads what a person types or pastes: "120, 44", "(120 44)", "120,44,16", a link. Null for anything else. */
+export function parsePlace(text: string): Place | null {
+  const link = /#[\d.,]+$/.exec(text.trim());
+  if (link) return parseLink(link[0]);
+  const numbers = text.trim().replace(/^\((.*)\)$/, "$1").trim();
+  return parseLink(`#${numbers.split(/\s*[,;]\s*|\s+/).join(",")}`);
 }
 
 export function formatLink(x: number, y: number, scale: number): string {

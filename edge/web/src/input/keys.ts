@@ -8,7 +8,7 @@ export type Command =
   | { kind: "zoom"; direction: 1 | -1 }
   | { kind: "color"; index: number }
   | { kind: "step"; by: 1 | -1 }
-  | { kind: "place" | "inspect" | "fit" | "help" | "escape" | "pick" | "wrong" };
+  | { kind: "place" | "inspect" | "fit" | "actual" | "goto" | "full" | "help" | "escape" | "pick" | "wrong" };
 
 const digitsMS = 700;
 
@@ -55,6 +55,10 @@ export class Keys {
       case "p": return { kind: "pick" };
       case "n": return { kind: "wrong" };
       case "r": return { kind: "fit" };
+      case "o": return { kind: "actual" };
+      case "g":
+      case "l": return { kind: "goto" };
+      case "f": return { kind: "full" };
       case "h":
       case "?": return { kind: "help" };
     }

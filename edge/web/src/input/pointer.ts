@@ -6,27 +6,34 @@ export interface WheelIntents {
   /** quick: many small steps, as a touchpad makes them; no easing on top. */
   wheel(factor: number, x: number, y: number, quick: boolean): void;
   inspect(x: number, y: number): void;
+  /** The middle button. */
+  pick(x: number, y: number): void;
   leave(): void;
 }
 
 export function bindPointers(target: HTMLElement, intents: Omit<Intents, "later"> & WheelIntents): void {
+  let middle = false;
   const gestures = new Gestures({
     ...intents,
+    tap: (x, y, kind) => (middle ? intents.pick(x, y) : intents.tap(x, y, kind)),
     later(ms, f) {
       const timer = setTimeout(f, ms);
       return () => clearTimeout(timer);
     },
   });
-  const point = (e: PointerEvent): Point => ({ id: e.pointerId, kind: kindOf(e), x: e.clientX, y: e.clientY });
+  const point = (e: PointerEvent): Point => ({ id: e.pointerId, kind: kindOf(e), x: e.clientX, y: e.clientY, timeMS: e.timeStamp });
 
   target.addEventListener("pointerdown", (e) => {
     if (e.button > 1) return; // the right button inspects
+    middle = e.button === 1;
     // A synthetic pointer, as tests make them, cannot be captured.
     if (e.isTrusted) target.setPointerCapture(e.pointerId);
     target.focus({ preventScroll: true });
     gestures.down(point(e));
     target.classList.toggle("dragging", e.pointerType === "mouse");
   });
+  // Some systems scroll or paste with the middle button.
+  target.addEventListener("mousedown", (e) => e.button === 1 && e.preventDefault());
   target.addEventListener("pointermove", (e) => gestures.move(point(e)));
   target.addEventListener("pointerup", (e) => {
     gestures.up(point(e));

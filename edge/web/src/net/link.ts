@@ -40,6 +40,7 @@ export type ToWorker =
   | { kind: "start"; origin: string; instance: bigint; session: Session | null; unanswered: Place[] }
   | { kind: "view"; shards: number[] }
   | { kind: "hidden"; hidden: boolean }
+  | { kind: "alarm"; inMS: number } // to be told then; timers of a hidden page are late
   | { kind: "wake" } // the network came back, or somebody asked to try now
   | { kind: "place"; place: Place }
   | { kind: "template"; placed: Placed } // to be counted from now on
@@ -53,7 +54,7 @@ export type ToWorker =
 export type FromWorker =
   | { kind: "config"; config: Config }
   | { kind: "shard"; shard: number; pixels: Uint8Array<ArrayBuffer> }
-  | { kind: "pixels"; shard: number; changes: Uint32Array<ArrayBuffer> }
+  | { kind: "pixels"; shard: number; changes: Uint32Array<ArrayBuffer>; fresh: boolean } // fresh: painted just now, not caught up
   | { kind: "state"; state: LinkState }
   | { kind: "session"; session: Session }
   | { kind: "user"; user: bigint; name: string }
@@ -64,6 +65,7 @@ export type FromWorker =
   | { kind: "settled"; number: number } // the reference canvas holds it, or something later
   | { kind: "refused"; number: number; code: number; message: string; allowance: Allowance | null }
   | { kind: "kept"; timeMS: number } // there is no server: the canvas is that of this time
+  | { kind: "alarm" }
   | { kind: "build" } // the server runs another build than at the start
   | { kind: "progress"; progress: Progress[] } // of all templates that are counted
   | { kind: "wrong"; pixel: WrongPixel | null }

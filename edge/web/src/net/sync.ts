@@ -111,7 +111,7 @@ export class Sync {
 
   batch(b: Batch): void {
     const before = performance.now();
-    this.attempt(b.shard, () => this.reference?.applyBatch(b) ?? null);
+    this.attempt(b.shard, true, () => this.reference?.applyBatch(b) ?? null);
     this.decodeMS = Math.max(this.decodeMS, performance.now() - before);
   }
 
@@ -122,7 +122,7 @@ export class Sync {
       this.spoil([c.shard]);
       return;
     }
-    this.attempt(c.shard, () => this.reference?.applyCatchUp(c) ?? null);
+    this.attempt(c.shard, false, () => this.reference?.applyCatchUp(c) ?? null);
   }
 
   check(shard: number, seq: number, crc: number): void {
@@ -156,7 +156,7 @@ export class Sync {
     this.take(file, true);
   }
 
-  private attempt(shard: number, apply: () => Uint32Array<ArrayBuffer> | null): void {
+  private attempt(shard: number, fresh: boolean, apply: () => Uint32Array<ArrayBuffer> | null): void {
     let changes: Uint32Array<ArrayBuffer> | null;
     try {
       changes = apply();
@@ -167,7 +167,7 @@ export class Sync {
       return;
     }
     if (!changes) return;
-    if (changes.length > 0) this.ports.post({ kind: "pixels", shard, changes }, [changes.buffer]);
+    if (changes.length > 0) this.ports.post({ kind: "pixels", shard, changes, fresh }, [changes.buffer]);
     this.reached(shard);
   }
 

@@ -31,6 +31,7 @@ scope.onunhandledrejection = (e) => tell({ kind: "fault", text: String((e.reason
 
 let client: Client | null = null;
 const tally = new Tally({ copyOf: (shard) => client?.copyOf(shard), post: tell, later: (ms, f) => void setTimeout(f, ms) });
+let alarm = 0;
 
 scope.onmessage = ({ data }) => {
   switch (data.kind) {
@@ -40,6 +41,10 @@ scope.onmessage = ({ data }) => {
       return;
     case "view": return client?.view(data.shards);
     case "hidden": return client?.hide(data.hidden);
+    case "alarm":
+      clearTimeout(alarm);
+      alarm = setTimeout(() => post({ kind: "alarm" }), data.inMS) as unknown as number;
+      return;
     case "wake": return client?.wake();
     case "place": return client?.place(data.place);
     case "template":

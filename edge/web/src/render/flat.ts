@@ -2,12 +2,15 @@
 // Without smoothing when near, so that cells stay squares; with it when far, so
 // that no cell disappears.
 
-import { shardArea, shardColumn, shardRow, shardSide, type Size } from "../wire/geometry";
+import type { HeatField } from "../board/heat";
+import { shardArea, shardAt, shardColumn, shardRow, shardSide, type Size } from "../wire/geometry";
 import type { Color } from "../wire/messages";
 import type { Slot } from "../templates/overlay";
 import { FlatOverlay } from "./flat-overlay";
+import { SignPicture } from "./glyphs";
+import { HeatPicture } from "./heat";
 import { offPage } from "./off-page";
-import type { Renderer, View } from "./renderer";
+import type { Cells, Renderer, View } from "./renderer";
 
 interface Tile {
   context: CanvasRenderingContext2D;
@@ -22,6 +25,9 @@ export class FlatRenderer implements Renderer {
   private size: Size = { width: 1, height: 1 };
   private readonly palette = new Uint32Array(256);
   private readonly overlay = new FlatOverlay(this.palette, (shard) => this.tiles.get(shard)?.numbers);
+  private colors: Color[] = [];
+  private readonly heat = new HeatPicture();
+  private readonly signs = new SignPicture();
 
   constructor(private readonly canvas: HTMLCanvasElement) {
     const context = canvas.getContext("2d");
@@ -41,6 +47,7 @@ export class FlatRenderer implements Renderer {
   }
 
   setPalette(colors: Color[]): void {
+    this.colors = colors;
     // ImageData is R, G, B, A in memory; every browser runs on little-endian machines.
     this.palette.fill(0xff000000);
     colors.forEach((c, i) => (this.palette[i] = (0xff000000 | ((c.rgb & 0xff) << 16) | (c.rgb & 0xff00) | (c.rgb >> 16)) >>> 0));
@@ -69,6 +76,10 @@ export class FlatRenderer implements Renderer {
     this.overlay.setSlots(slots);
   }
 
+  setHeat(field: HeatField | null): void {
+    this.heat.set(field);
+  }
+
   draw(view: View): void {
     const { context, canvas } = this;
     context.setTransform(1, 0, 0, 1, 0, 0);
@@ -81,6 +92,7 @@ export class FlatRenderer implements Renderer {
     context.fillRect(Math.round(view.originX), Math.round(view.originY), right - Math.round(view.originX), bottom - Math.round(view.originY));
     context.shadowColor = "transparent";
     context.imageSmoothingEnabled = view.scale < 1;
+    context.imageSmoothingQuality = "high"; // or far cells disappear
     for (const [shard, tile] of this.tiles) {
       const area = shardArea(this.size, shard);
       const x = edge(view.originX, shardColumn(shard) * shardSide);
@@ -91,22 +103,31 @@ export class FlatRenderer implements Renderer {
       context.drawImage(tile.context.canvas, 0, 0, area.width, area.height, x, y, width, height);
       this.overlay.draw(context, shard, area, view, { x, y, width, height });
     }
-    if (view.grid > 0) this.drawGrid(view);
+    const cells = this.cellsInView(view);
+    const numberAt = (x: number, y: number) => this.tiles.get(shardAt(x, y))?.numbers[((y & 511) << 9) | (x & 511)] ?? 0;
+    this.signs.draw(context, view, cells, numberAt, (color) => this.colors[color]?.rgb ?? 0);
+    if (view.grid > 0) this.drawGrid(view, cells);
+    this.heat.draw(context, view, this.size);
   }
 
-  private drawGrid(view: View): void {
-    const { context, canvas } = this;
-    context.fillStyle = `rgb(128 128 128 / ${0.3 * view.grid})`;
+  private cellsInView(view: View): Cells {
     const first = (origin: number) => Math.max(0, Math.floor(-origin / view.scale));
     const last = (origin: number, room: number, cells: number) => Math.min(cells, Math.ceil((room - origin) / view.scale));
-    const endX = last(view.originX, canvas.width, this.size.width);
-    const endY = last(view.originY, canvas.height, this.size.height);
-    const top = Math.round(view.originY + first(view.originY) * view.scale);
-    const left = Math.round(view.originX + first(view.originX) * view.scale);
-    const high = Math.round(view.originY + endY * view.scale) - top;
-    const wide = Math.round(view.originX + endX * view.scale) - left;
-    for (let x = first(view.originX); x < endX; x++) context.fillRect(Math.round(view.originX + x * view.scale), top, 1, high);
-    for (let y = first(view.originY); y < endY; y++) context.fillRect(left, Math.round(view.originY + y * view.scale), wide, 1);
+    return {
+      fromX: first(view.originX), toX: last(view.originX, this.canvas.width, this.size.width),
+      fromY: first(view.originY), toY: last(view.originY, this.canvas.height, this.size.height),
+    };
+  }
+
+  private drawGrid(view: View, { fromX, toX, fromY, toY }: Cells): void {
+    const { context } = this;
+    context.fillStyle = `rgb(128 128 128 / ${0.3 * view.grid})`;
+    const top = Math.round(view.originY + fromY * view.scale);
+    const left = Math.round(view.originX + fromX * view.scale);
+    const high = Math.round(view.originY + toY * view.scale) - top;
+    const wide = Math.round(view.originX + toX * view.scale) - left;
+    for (let x = fromX; x < toX; x++) context.fillRect(Math.round(view.originX + x * view.scale), top, 1, high);
+    for (let y = fromY; y < toY; y++) context.fillRect(left, Math.round(view.originY + y * view.scale), wide, 1);
   }
 
   read(x: number, y: number): number {

@@ -4,8 +4,11 @@
 // keep sharp edges at every zoom and device pixel ratio, and none disappears
 // when the canvas is far away.
 
+import type { HeatField } from "../board/heat";
 import { shardColumn, shardRow, shardSide, type Size } from "../wire/geometry";
 import type { Color } from "../wire/messages";
+import { SignTexture, signSource } from "./glyphs";
+import { HeatTexture, heatSource } from "./heat";
 import { GLOverlay, overlayShader } from "./gl-overlay";
 import type { Slot } from "../templates/overlay";
 import type { Renderer, View } from "./renderer";
@@ -29,12 +32,21 @@ uniform float grid;
 uniform ivec2 size;
 uniform int columns;
 out vec4 result;
+
+${heatSource}
+${signSource}
 ${overlayShader}
-vec3 cell(ivec2 p) {
+
+int number(ivec2 p) {
   p = clamp(p, ivec2(0), size - 1);
   int layer = (p.y >> 9) * columns + (p.x >> 9);
-  uint color = texelFetch(board, ivec3(p & 511, layer), 0).r;
-  return covered(texelFetch(palette, ivec2(int(color), 0), 0).rgb, color, p, layer);
+  return int(texelFetch(board, ivec3(p & 511, layer), 0).r);
+}
+
+vec3 cell(ivec2 p) {
+  p = clamp(p, ivec2(0), size - 1);
+  int color = number(p);
+  return covered(texelFetch(palette, ivec2(color, 0), 0).rgb, uint(color), p, (p.y >> 9) * columns + (p.x >> 9));
 }
 
 void main() {
@@ -58,7 +70,7 @@ void main() {
       mix(cell(a), cell(ivec2(b.x, a.y)), share.x),
       mix(cell(ivec2(a.x, b.y)), cell(b), share.x), share.y);
   } else {
-    int n = min(int(ceil(1.0 / scale)) + 1, 8);
+    int n = min(int(ceil(1.0 / scale)) + 1, 12);
     vec3 sum = vec3(0.0);
     for (int j = 0; j < n; j++) {
       for (int i = 0; i < n; i++) {
@@ -69,12 +81,13 @@ void main() {
     color = sum / float(n * n);
   }
   color = marked(color, at);
+  color = signedColor(color, number(ivec2(floor(at))), at);
   if (grid > 0.0) {
     vec2 edge = fract(at) * scale;
     float light = dot(color, vec3(0.3, 0.6, 0.1));
     if (edge.x < 1.0 || edge.y < 1.0) color = mix(color, vec3(light > 0.5 ? 0.0 : 1.0), 0.14 * grid);
   }
-  result = vec4(color, 1.0);
+  result = vec4(warmed(color, at), 1.0);
 }`;
 
 const uniformNames = ["origin", "scale", "viewHeight", "grid", "size", "columns", "board", "palette"] as const;
@@ -86,6 +99,8 @@ export class GLRenderer implements Renderer {
   private size: Size = { width: 1, height: 1 };
   private lost = false;
   private overlay: GLOverlay | null = null;
+  private heat!: HeatTexture; // both made by build
+  private signs!: SignTexture;
 
   constructor(private readonly canvas: HTMLCanvasElement, onLost: () => void) {
     const gl = canvas.getContext("webgl2", { alpha: true, antialias: false, depth: false, premultipliedAlpha: true });
@@ -126,6 +141,8 @@ export class GLRenderer implements Renderer {
     gl.activeTexture(gl.TEXTURE0);
     gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
     this.overlay = new GLOverlay(gl, program);
+    this.heat = new HeatTexture(gl, program);
+    this.signs = new SignTexture(gl, program);
   }
 
   private place(name: (typeof uniformNames)[number]): WebGLUniformLocation | null {
@@ -176,6 +193,10 @@ export class GLRenderer implements Renderer {
     this.overlay?.setSlots(slots);
   }
 
+  setHeat(field: HeatField | null): void {
+    if (!this.lost) this.heat.set(field);
+  }
+
   draw(view: View): void {
     if (this.lost) return;
     const { gl } = this;
@@ -183,6 +204,7 @@ export class GLRenderer implements Renderer {
     gl.uniform1f(this.place("scale"), view.scale);
     gl.uniform1f(this.place("viewHeight"), this.canvas.height);
     gl.uniform1f(this.place("grid"), view.grid);
+    this.signs.use(view.glyphs);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
   }
 

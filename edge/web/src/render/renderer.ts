@@ -2,6 +2,7 @@
 // is none. Both draw the same picture; the page does not know which one it has.
 
 import type { OverlayRenderer } from "../templates/overlay";
+import type { HeatField } from "../board/heat";
 import type { Size } from "../wire/geometry";
 import type { Color } from "../wire/messages";
 import { FlatRenderer } from "./flat";
@@ -13,6 +14,15 @@ export interface View {
   originY: number;
   scale: number; // device pixels a cell
   grid: number; // 0: no lines between the cells, 1: clear ones
+  glyphs: number; // 0: no signs on the cells, 1: clear ones
+}
+
+/** Columns and rows of cells, the last ones excluded. */
+export interface Cells {
+  fromX: number;
+  toX: number;
+  fromY: number;
+  toY: number;
 }
 
 export interface Renderer extends OverlayRenderer {
@@ -23,6 +33,8 @@ export interface Renderer extends OverlayRenderer {
   setSize(size: Size): void;
   setPalette(colors: Color[]): void;
   upload(shard: number, tile: Uint8Array, firstRow: number, rows: number): void;
+  /** The warmth to show above the picture, or null for none. */
+  setHeat(field: HeatField | null): void;
   draw(view: View): void;
   /** The colour 0xRRGGBB that was really drawn at a device pixel; right after draw only. */
   read(x: number, y: number): number;

@@ -1,5 +1,5 @@
-// The dock's left half: the ring that counts down, what is chosen, and on touch
-// the button that confirms.
+// The dock's left half: the ring that counts down, what is chosen, and the
+// button that confirms where a second tap is asked for.
 
 import type { Cooldown } from "./cooldown";
 import { coordinates, shortSeconds, t } from "../i18n/i18n";
@@ -9,7 +9,7 @@ import { byID } from "./dom";
 export interface DockFacts {
   colorName: string;
   where: { x: number; y: number } | null; // of the cursor
-  touch: boolean; // the cursor was set by a finger and waits for a second tap
+  chosen: boolean; // the cursor waits for a second tap
   canPaint: boolean;
   nowMS: number;
 }
@@ -36,19 +36,22 @@ export class Dock {
     this.ring.classList.toggle("ready", ready);
     this.ring.classList.toggle("off", !f.canPaint);
     this.arc.style.strokeDashoffset = String(100 - 100 * this.cooldown.progress(f.nowMS));
-    const stack = this.cooldown.limited && this.cooldown.most > 1 ? String(available) : "";
-    setText(this.number, cooling ? clock(seconds) : stack);
+    const stacked = this.cooldown.limited && this.cooldown.most > 1 && ready;
+    setText(this.number, cooling ? clock(seconds) : stacked ? String(available) : "");
     // No clock in the label: whoever listens would hear it at every second.
     const label = f.where ? t("dock.paintAt", { color: f.colorName, ...f.where }) : t("dock.paint", { color: f.colorName });
-    if (this.ring.getAttribute("aria-label") !== label) this.ring.setAttribute("aria-label", label);
+    const count = stacked ? t("dock.count", { n: available, most: this.cooldown.most }) : "";
+    const named = count ? `${label} (${count})` : label;
+    if (this.ring.getAttribute("aria-label") !== named) this.ring.setAttribute("aria-label", named);
     setText(this.title, f.colorName);
     setText(this.line, cooling ? t("dock.next", { time: clock(seconds) }) : f.where ? coordinates(f.where.x, f.where.y) : t(f.canPaint ? "dock.pick" : "dock.watching"));
     if (this.waiting && ready) say(t("dock.ready"));
     this.waiting = cooling;
-    this.confirm.hidden = !f.touch;
+    this.confirm.hidden = !f.chosen;
     this.confirm.disabled = !ready;
     setText(this.confirm, cooling ? clock(seconds) : t("paint"));
-    const name = cooling ? `(${clock(seconds)}) Pixelwall` : "Pixelwall";
+    const news = cooling ? clock(seconds) : count;
+    const name = news ? `(${news}) Pixelwall` : "Pixelwall";
     if (document.title !== name) document.title = name;
   }
 

@@ -1,4 +1,5 @@
-// Who painted a pixel, and when: a card beside it, filled by the REST history.
+// Who painted a pixel, and when: a card beside it, filled by the REST history. The
+// focus goes into it and back to the canvas.
 
 import { ago, coordinates, language, t } from "../i18n/i18n";
 import { copyButton } from "./copy";
@@ -23,9 +24,11 @@ export interface InspectorPorts {
   rgbOf(color: number): number;
   serverMS(): number;
   linkTo(x: number, y: number): string;
+  /** To paint with this colour. */
+  pick(color: number): void;
 }
 
-const shown = 6;
+const shown = 10;
 
 export class Inspector {
   private readonly root = byID("inspector");
@@ -52,7 +55,7 @@ export class Inspector {
     this.root.replaceChildren(this.head(at), list, this.foot(at));
     this.root.hidden = false;
     this.moveTo(at.px, at.py);
-    if (byKey) this.root.focus();
+    if (byKey) this.root.focus({ preventScroll: true });
     this.pending = new AbortController();
     const { signal } = this.pending;
     try {
@@ -101,7 +104,15 @@ export class Inspector {
   }
 
   private foot(at: Inspected): HTMLElement {
-    return copyButton(() => this.ports.linkTo(at.x, at.y));
+    const pick = element("button", "link", t("inspector.pick"));
+    pick.type = "button";
+    pick.addEventListener("click", () => {
+      this.close();
+      this.ports.pick(at.color);
+    });
+    const foot = element("div", "foot");
+    foot.append(copyButton(() => this.ports.linkTo(at.x, at.y)), pick);
+    return foot;
   }
 
   private dot(color: number): HTMLElement {

@@ -3,6 +3,7 @@
 
 import type { Color } from "../wire/messages";
 import { colorName, onLanguage, t } from "../i18n/i18n";
+import { signOf } from "../render/glyphs";
 import { byID, element, hex, isLight, settings } from "./dom";
 
 export class PaletteBar {
@@ -98,6 +99,7 @@ function swatch(c: Color, index: number): HTMLElement {
   const made = element("button", isLight(c.rgb) ? "swatch light" : "swatch");
   made.type = "button";
   made.dataset.index = String(index);
+  made.dataset.sign = signOf(index);
   made.setAttribute("role", "radio");
   made.style.setProperty("--color", hex(c.rgb));
   return made;
