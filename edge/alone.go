@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"pixelwall/core"
+	"pixelwall/persist"
 	"pixelwall/persist/archive"
 	"pixelwall/persist/embedded"
 )
@@ -133,7 +134,7 @@ func (c *cluster) openFolder(ctx context.Context) (*embedded.Archive, error) {
 			told = text
 			c.log.Warn("the history waits", "err", err)
 		}
-		if !pause(ctx, 200*time.Millisecond) {
+		if persist.Pause(ctx, 200*time.Millisecond) != nil {
 			return nil, context.Cause(ctx)
 		}
 	}
@@ -156,7 +157,7 @@ func (c *cluster) tellArchived(ctx context.Context, folder *embedded.Archive) er
 			told = err.Error()
 			c.log.Warn("others do not hear what is archived here", "err", err)
 		}
-		if !pause(ctx, tellArchivedEvery) {
+		if persist.Pause(ctx, tellArchivedEvery) != nil {
 			return context.Cause(ctx)
 		}
 	}

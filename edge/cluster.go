@@ -14,6 +14,7 @@ import (
 	"pixelwall/core"
 	"pixelwall/edge/api"
 	"pixelwall/edge/fanout"
+	"pixelwall/persist"
 	"pixelwall/persist/archive"
 	"pixelwall/persist/embedded"
 	"pixelwall/persist/failover"
@@ -169,7 +170,7 @@ func (c *cluster) base(ctx context.Context) (base *core.Snapshot, ringFrom core.
 			told = err.Error()
 			c.log.Info("the canvas is waited for", "err", err)
 		}
-		if !pause(ctx, 200*time.Millisecond) {
+		if persist.Pause(ctx, 200*time.Millisecond) != nil {
 			return nil, ringFrom, context.Cause(ctx)
 		}
 	}
@@ -302,7 +303,7 @@ func (c *cluster) watchConfig(ctx context.Context) {
 		if c.config.Load() == nil {
 			every = 100 * time.Millisecond
 		}
-		if !pause(ctx, every) {
+		if persist.Pause(ctx, every) != nil {
 			return
 		}
 	}
@@ -315,7 +316,7 @@ const unarmedAfter = 3 * time.Second
 // watchArmed counts the shards that nobody has armed, also while nobody paints.
 func (c *cluster) watchArmed(ctx context.Context) {
 	var since [core.ShardsMax]time.Time // when it was first found unarmed; zero: it is armed
-	for pause(ctx, time.Second) {
+	for persist.Pause(ctx, time.Second) == nil {
 		unarmed := int64(0)
 		for _, s := range c.shards() {
 			stand, err := c.redis.Outbox().Stand(ctx, s)
@@ -348,18 +349,6 @@ func (c *cluster) close() error {
 		c.redis.Close()
 	}
 	return errors.Join(errs...)
-}
-
-// pause waits for d, or returns false when ctx ends.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }
 
 // A roleRunner runs what a process does beside serving clients.

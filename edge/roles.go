@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"pixelwall/core"
+	"pixelwall/persist"
 	"pixelwall/persist/archive"
 	"pixelwall/persist/relay"
 	"pixelwall/persist/snapshot"
@@ -64,7 +65,7 @@ func (c *cluster) runRelay(ctx context.Context) {
 		if !told {
 			c.log.Warn("the topic cannot be made yet", "err", err)
 		}
-		if !pause(ctx, time.Second) {
+		if persist.Pause(ctx, time.Second) != nil {
 			return
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"pixelwall/core"
+	"pixelwall/persist"
 )
 
 // Options are what a Relay stands on. All of the first group are needed.
@@ -178,18 +179,6 @@ func (r *Relay) watchSafe(ctx context.Context) {
 	}
 }
 
-// pause waits for d, or returns false when ctx ends.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}
-
 // base returns the snapshot that the view begins with: old enough to hold, with
 // the log after it, every request that may be sent again. Where there is none so
 // old, that is the whole log; the newest one is for a log that lacks its beginning.
@@ -234,7 +223,7 @@ func (r *Relay) follow(ctx context.Context) {
 			r.view.reset(nil)
 			newest = code == core.CodeNotFound && !newest
 		}
-		pause(ctx, r.o.StandEvery)
+		_ = persist.Pause(ctx, r.o.StandEvery)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pixelwall/core"
+	"pixelwall/persist"
 )
 
 // A shard is one shard's way from the outbox to the topic. All of it belongs to
@@ -39,7 +40,7 @@ func (sh *shard) loop(ctx context.Context, step func(context.Context) (time.Dura
 		wait, err := step(ctx)
 		sh.tell(err)
 		if wait > 0 {
-			pause(ctx, wait)
+			_ = persist.Pause(ctx, wait)
 		}
 	}
 }
