@@ -92,13 +92,14 @@ type Relay struct {
 }
 
 type counters struct {
-	carried, takeOvers, republished, holes atomic.Int64
+	carried, takeOvers, stoodDown, republished, holes atomic.Int64
 }
 
 // Stats is what a relay did since it was made.
 type Stats struct {
 	Carried     int64 // records brought to the topic
 	TakeOvers   int64 // shards armed
+	StoodDown   int64 // take-overs given up because another relay was at the same shard
 	Republished int64 // records of a frozen outbox published again
 	Holes       int64 // take-overs that found the outbox to lack what the topic lacks too
 	Stale       int64 // records of somebody who was deposed, seen in the topic
@@ -107,7 +108,7 @@ type Stats struct {
 // Stats returns the counters.
 func (r *Relay) Stats() Stats {
 	return Stats{
-		Carried: r.stats.carried.Load(), TakeOvers: r.stats.takeOvers.Load(), Republished: r.stats.republished.Load(),
+		Carried: r.stats.carried.Load(), TakeOvers: r.stats.takeOvers.Load(), StoodDown: r.stats.stoodDown.Load(), Republished: r.stats.republished.Load(),
 		Holes: r.stats.holes.Load(), Stale: r.view.stale.Load(),
 	}
 }

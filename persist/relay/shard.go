@@ -76,7 +76,11 @@ func (sh *shard) step(ctx context.Context) (time.Duration, error) {
 		us := core.Holder{Epoch: sh.epoch, Relay: o.ID}
 		sh.armed = sh.epoch != 0 && stand.Armed && stand.Epoch == sh.epoch && stand.Relay == o.ID && sh.holder() == us
 		if !sh.armed {
-			return o.StandEvery / 4, sh.takeOver(ctx, &stand)
+			err := sh.takeOver(ctx, &stand)
+			if err != nil && core.CodeOf(err) == core.CodeMismatch {
+				sh.relay.stats.stoodDown.Add(1)
+			}
+			return o.StandEvery / 4, err
 		}
 		if err := sh.configure(ctx, &stand); err != nil {
 			return o.StandEvery, err
