@@ -53,7 +53,7 @@ soak: deps
 # A log of a million placements is archived while the worker is killed five times
 # and its CQL node twice.
 drain: deps
-	PIXELWALL_DRAIN=$(or $(EVENTS),1000000) $(GO) test -count=1 -timeout 40m -run '^TestDrain$$' -v ./tools/chaos
+	$(GO) test -count=1 -timeout 40m -run '^TestDrain$$' -v ./tools/chaos -drain.events $(or $(EVENTS),1000000)
 
 # Faults over real servers, under the load of real clients: all of them, or those
 # that CHAOS names (CHAOS=T4,T9); SEED repeats a run.
