@@ -58,7 +58,7 @@ drain: deps
 # Faults over real servers, under the load of real clients: all of them, or those
 # that CHAOS names (CHAOS=T4,T9); SEED repeats a run.
 chaos: deps
-	@SEED=$(SEED) tools/deps/chaos $(or $(CHAOS),all)
+	@SEED=$(SEED) tools/deps/chaos "$(or $(CHAOS),all)"
 
 # The faults that every change has to survive.
 chaos-short: deps
