@@ -40,6 +40,7 @@ type cluster struct {
 
 	redis       *redis.Client
 	topic       *kafka.Topic                     // nil: Redis alone
+	all         core.Topic                       // the topic, and history for what it does not retain any more
 	store       *scylla.Store                    // nil: Redis alone
 	folder      atomic.Pointer[embedded.Archive] // Redis alone, once the canvas is known and the role is archive
 	folderIsNew atomic.Bool                      // there is nothing in it
@@ -93,11 +94,12 @@ func (c *cluster) connect(ctx context.Context) (err error) {
 	}); err != nil {
 		return fmt.Errorf("--scylla: %w", err)
 	}
+	c.all = persist.Backed(c.topic, c.store)
 	c.follow = failover.New(failover.Options{
-		Main: c.topic, Fallback: c.redis.Stream(), LastFetch: c.topic.LastFetch, Patience: s.KafkaPatience,
-		OnSwitch: func(fallback bool, _ error) {
+		Main: c.all, Fallback: c.redis.Stream(), LastFetch: c.topic.LastFetch, Patience: s.KafkaPatience,
+		OnSwitch: func(fallback bool, why error) {
 			if fallback {
-				c.log.Warn("Kafka is silent; the streams of Redis are followed")
+				c.log.Warn("the streams of Redis are followed instead of Kafka", "why", why)
 			} else {
 				c.log.Info("Kafka is followed again")
 			}
@@ -214,7 +216,7 @@ func (c *cluster) oldBase(ctx context.Context, since int64) (*core.Snapshot, err
 	}
 	s, err := c.store.At(ctx, since)
 	if core.CodeOf(err) == core.CodeNotFound { // the canvas is younger than that
-		return beginning(ctx, c.topic)
+		return beginning(ctx, c.all)
 	}
 	return s, err
 }
@@ -269,7 +271,10 @@ func (c *cluster) health() map[string]string {
 	}
 	if c.topic != nil {
 		h["kafka"], h["history"] = ok, c.store.Health()
-		if c.follow.OnFallback() || !c.topic.Healthy(10*c.s.KafkaPatience) && c.s.roles[roleGateway] {
+		switch why := c.follow.Why(); {
+		case errors.Is(why, failover.ErrStalled):
+			h["kafka"] = "stands still behind Redis: no relay, or too few brokers"
+		case why != nil || !c.topic.Healthy(10*c.s.KafkaPatience) && c.s.roles[roleGateway]:
 			h["kafka"] = "down"
 		}
 	}

@@ -56,7 +56,7 @@ func (c *cluster) runRelay(ctx context.Context) {
 		c.relay.Load().Run(ctx)
 		return
 	}
-	o.Topic, o.Snapshots, o.Safe = c.topic, c.store, c.safe
+	o.Topic, o.Snapshots, o.Safe = c.all, c.store, c.safe
 	for told := false; ; told = true {
 		err := c.topic.Ensure(ctx)
 		if err == nil {
@@ -96,7 +96,7 @@ func (c *cluster) runArchive(ctx context.Context) {
 
 func (c *cluster) runSnapshot(ctx context.Context) {
 	w := snapshot.New(snapshot.Options{
-		Owner: c.id, Log: c.topic, Snapshots: c.store, Leases: c.redis.Outbox(), NowMS: nowMS, Logger: c.log,
+		Owner: c.id, Log: c.all, Snapshots: c.store, Leases: c.redis.Outbox(), NowMS: nowMS, Logger: c.log,
 	})
 	c.snapshot.Store(w)
 	w.Run(ctx)

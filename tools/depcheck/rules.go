@@ -27,7 +27,7 @@ var rules = []Rule{
 		Why: "a contract knows the ports, not who keeps them"},
 	{From: "wire/...", StdlibOnly: true,
 		Why: "the bytes know neither sockets nor rules"},
-	{From: "persist", May: []string{"core", "wire"},
+	{From: "persist", May: []string{"core", "wire"}, Tests: []string{"core/coretest"},
 		Why: "what all stores share"},
 	{From: "persist/sim", Tests: []string{"core", "core/coretest", "persist/archive", "persist", "persist/failover", "persist/relay", "persist/snapshot"},
 		Why: "a cluster without servers: tests that drive production code through the ports"},
