@@ -6,7 +6,7 @@ GO       ?= go
 CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pixelwall
 export PATH := $(CACHE)/venv/bin:$(PATH)
 
-.PHONY: all build deps web lint test test-cql race fuzz bench soak chaos chaos-short
+.PHONY: all build deps web lint test test-cql race fuzz bench soak drain chaos chaos-short
 all: lint test race
 
 build:
@@ -50,10 +50,15 @@ soak: deps
 	@test -n "$(TRACE)" || { echo "make soak TRACE=place.pxt.gz"; exit 1; }
 	PIXELWALL_SOAK_TRACE=$(abspath $(TRACE)) $(GO) test -count=1 -timeout 90m -run '^TestSoak$$' -v ./tools/chaos
 
+# A log of a million placements is archived while the worker is killed five times
+# and its CQL node twice.
+drain: deps
+	$(GO) test -count=1 -timeout 40m -run '^TestDrain$$' -v ./tools/chaos -drain.events $(or $(EVENTS),1000000)
+
 # Faults over real servers, under the load of real clients: all of them, or those
 # that CHAOS names (CHAOS=T4,T9); SEED repeats a run.
 chaos: deps
-	@SEED=$(SEED) tools/deps/chaos $(or $(CHAOS),all)
+	@SEED=$(SEED) tools/deps/chaos "$(or $(CHAOS),all)"
 
 # The faults that every change has to survive.
 chaos-short: deps

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"pixelwall/core"
+	"pixelwall/persist"
 	"pixelwall/persist/archive"
 	"pixelwall/persist/embedded"
 )
@@ -32,8 +33,8 @@ func (c *cluster) archiveAlone(ctx context.Context, o archive.Options) {
 		if err := folder.Close(); err != nil {
 			c.log.Error("the archive's folder was not closed well", "err", err)
 		}
-		if left != nil {
-			c.setAside(left)
+		if left != nil && c.setAside(left) != nil {
+			_ = persist.Pause(ctx, time.Second) // the same folder is found again
 		}
 	}
 }
@@ -104,10 +105,14 @@ func (c *cluster) folderName() string { return filepath.Join(c.s.Data, "archive"
 
 // setAside gives the folder another name. Nothing in it is lost, but history
 // begins again.
-func (c *cluster) setAside(why error) {
+func (c *cluster) setAside(why error) error {
 	to := fmt.Sprintf("%s-until-%s", c.folderName(), time.Now().UTC().Format("20060102T150405.000"))
-	err := os.Rename(c.folderName(), to)
-	c.log.Error("the archive is set aside and another one begun", "kept_as", to, "why", why, "err", err)
+	if err := os.Rename(c.folderName(), to); err != nil {
+		c.log.Error("the archive has to be set aside and cannot be", "folder", c.folderName(), "why", why, "err", err)
+		return err
+	}
+	c.log.Error("the archive is set aside and another one begun", "kept_as", to, "why", why)
+	return nil
 }
 
 // openFolder opens the folder, or makes it as soon as there is a canvas to begin
@@ -133,7 +138,7 @@ func (c *cluster) openFolder(ctx context.Context) (*embedded.Archive, error) {
 			told = text
 			c.log.Warn("the history waits", "err", err)
 		}
-		if !pause(ctx, 200*time.Millisecond) {
+		if persist.Pause(ctx, 200*time.Millisecond) != nil {
 			return nil, context.Cause(ctx)
 		}
 	}
@@ -156,7 +161,7 @@ func (c *cluster) tellArchived(ctx context.Context, folder *embedded.Archive) er
 			told = err.Error()
 			c.log.Warn("others do not hear what is archived here", "err", err)
 		}
-		if !pause(ctx, tellArchivedEvery) {
+		if persist.Pause(ctx, tellArchivedEvery) != nil {
 			return context.Cause(ctx)
 		}
 	}

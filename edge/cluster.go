@@ -14,6 +14,7 @@ import (
 	"pixelwall/core"
 	"pixelwall/edge/api"
 	"pixelwall/edge/fanout"
+	"pixelwall/persist"
 	"pixelwall/persist/archive"
 	"pixelwall/persist/embedded"
 	"pixelwall/persist/failover"
@@ -39,6 +40,7 @@ type cluster struct {
 
 	redis       *redis.Client
 	topic       *kafka.Topic                     // nil: Redis alone
+	all         core.Topic                       // the topic, and history for what it does not retain any more
 	store       *scylla.Store                    // nil: Redis alone
 	folder      atomic.Pointer[embedded.Archive] // Redis alone, once the canvas is known and the role is archive
 	folderIsNew atomic.Bool                      // there is nothing in it
@@ -92,11 +94,12 @@ func (c *cluster) connect(ctx context.Context) (err error) {
 	}); err != nil {
 		return fmt.Errorf("--scylla: %w", err)
 	}
+	c.all = persist.Backed(c.topic, c.store)
 	c.follow = failover.New(failover.Options{
-		Main: c.topic, Fallback: c.redis.Stream(), LastFetch: c.topic.LastFetch, Patience: s.KafkaPatience,
-		OnSwitch: func(fallback bool, _ error) {
+		Main: c.all, Fallback: c.redis.Stream(), LastFetch: c.topic.LastFetch, Patience: s.KafkaPatience,
+		OnSwitch: func(fallback bool, why error) {
 			if fallback {
-				c.log.Warn("Kafka is silent; the streams of Redis are followed")
+				c.log.Warn("the streams of Redis are followed instead of Kafka", "why", why)
 			} else {
 				c.log.Info("Kafka is followed again")
 			}
@@ -169,7 +172,7 @@ func (c *cluster) base(ctx context.Context) (base *core.Snapshot, ringFrom core.
 			told = err.Error()
 			c.log.Info("the canvas is waited for", "err", err)
 		}
-		if !pause(ctx, 200*time.Millisecond) {
+		if persist.Pause(ctx, 200*time.Millisecond) != nil {
 			return nil, ringFrom, context.Cause(ctx)
 		}
 	}
@@ -213,7 +216,7 @@ func (c *cluster) oldBase(ctx context.Context, since int64) (*core.Snapshot, err
 	}
 	s, err := c.store.At(ctx, since)
 	if core.CodeOf(err) == core.CodeNotFound { // the canvas is younger than that
-		return beginning(ctx, c.topic)
+		return beginning(ctx, c.all)
 	}
 	return s, err
 }
@@ -268,7 +271,10 @@ func (c *cluster) health() map[string]string {
 	}
 	if c.topic != nil {
 		h["kafka"], h["history"] = ok, c.store.Health()
-		if c.follow.OnFallback() || !c.topic.Healthy(10*c.s.KafkaPatience) && c.s.roles[roleGateway] {
+		switch why := c.follow.Why(); {
+		case errors.Is(why, failover.ErrStalled):
+			h["kafka"] = "stands still behind Redis: no relay, or too few brokers"
+		case why != nil || !c.topic.Healthy(10*c.s.KafkaPatience) && c.s.roles[roleGateway]:
 			h["kafka"] = "down"
 		}
 	}
@@ -302,7 +308,7 @@ func (c *cluster) watchConfig(ctx context.Context) {
 		if c.config.Load() == nil {
 			every = 100 * time.Millisecond
 		}
-		if !pause(ctx, every) {
+		if persist.Pause(ctx, every) != nil {
 			return
 		}
 	}
@@ -315,7 +321,7 @@ const unarmedAfter = 3 * time.Second
 // watchArmed counts the shards that nobody has armed, also while nobody paints.
 func (c *cluster) watchArmed(ctx context.Context) {
 	var since [core.ShardsMax]time.Time // when it was first found unarmed; zero: it is armed
-	for pause(ctx, time.Second) {
+	for persist.Pause(ctx, time.Second) == nil {
 		unarmed := int64(0)
 		for _, s := range c.shards() {
 			stand, err := c.redis.Outbox().Stand(ctx, s)
@@ -348,18 +354,6 @@ func (c *cluster) close() error {
 		c.redis.Close()
 	}
 	return errors.Join(errs...)
-}
-
-// pause waits for d, or returns false when ctx ends.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }
 
 // A roleRunner runs what a process does beside serving clients.

@@ -95,6 +95,36 @@ func TestRedisIsDown(t *testing.T) {
 	waitFor(t, "closed breakers", func() bool { return a.metric("pixelwall_redis_breakers_open") == 0 })
 }
 
+// Nobody carries what Redis acknowledges to Kafka, which answers all the same. It is
+// seen, and who comes now has a canvas to go on from.
+func TestTheRelayIsGone(t *testing.T) {
+	t.Parallel()
+	w := sharedWall(t)
+	gateway := w.begin("--roles", "gateway")
+	relay := w.edge("--roles", "relay,archive,snapshot")
+	gateway.serves()
+	p, q := gateway.fresh(1).hello(gateway.token()).watch(all4), gateway.fresh(2).hello(gateway.token()).watch(all4)
+	placed := p.placed(p.place(1, 1, 3))
+	q.shows(placed.Shard, placed.Seq)
+	if err := relay.end(); err != nil {
+		t.Fatal(err)
+	}
+	placed = p.placed(p.place(2, 2, 4))
+	q.shows(placed.Shard, placed.Seq)
+	gateway.becomes("word of it", func(h health) bool { return strings.HasPrefix(h.Dependencies["kafka"], "stands still") })
+	late := gateway.fresh(3).hello("").watch(all4)
+	late.shows(placed.Shard, placed.Seq)
+	equal(t, p, q, late)
+	if p.lost|q.lost|late.lost != 0 {
+		t.Error("somebody has to fetch the canvas again")
+	}
+	w.edge("--roles", "relay,archive,snapshot")
+	placed = p.paintsWhenItCan(3, 3, 5)
+	q.shows(placed.Shard, placed.Seq)
+	gateway.becomes("all well by itself", isOK)
+	equal(t, p, q, late)
+}
+
 func TestTheLimiterIsDown(t *testing.T) {
 	t.Parallel()
 	w := sharedRedis(t)

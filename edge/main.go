@@ -1,7 +1,9 @@
 // Command edge runs Pixelwall: it serves the page, the WebSocket and the REST
-// API of one canvas, and keeps the canvas in a folder.
+// API of one canvas, and keeps the canvas in a folder, or is one of many edges and
+// workers of a canvas in Redis, Kafka and CQL.
 //
 //	go run ./edge                   everything on :8080, canvas in ./pixelwall-data
+//	go run ./edge --redis …         one process of a cluster, in the roles that --roles names
 //	go run ./edge config print      what the flags, environment and file come to
 //
 // main reads the configuration, run.go wires the parts and waits for the end.

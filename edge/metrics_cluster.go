@@ -98,6 +98,7 @@ func (c *cluster) roleReadings() []reading {
 	return []reading{
 		{"pixelwall_relay_carried_total", "Records brought from Redis to Kafka.", counter, rl(func(s relay.Stats) int64 { return s.Carried }), nil},
 		{"pixelwall_relay_takeovers_total", "Shards taken over.", counter, rl(func(s relay.Stats) int64 { return s.TakeOvers }), nil},
+		{"pixelwall_relay_stood_down_total", "Take-overs given up because another relay was at the same shard.", counter, rl(func(s relay.Stats) int64 { return s.StoodDown }), nil},
 		{"pixelwall_relay_republished_total", "Records published again by a take-over.", counter, rl(func(s relay.Stats) int64 { return s.Republished }), nil},
 		{"pixelwall_relay_holes_total", "Take-overs that found records missing in Redis and Kafka.", counter, rl(func(s relay.Stats) int64 { return s.Holes }), nil},
 		{"pixelwall_relay_stale_total", "Records of deposed relays seen in Kafka.", counter, rl(func(s relay.Stats) int64 { return s.Stale }), nil},

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"pixelwall/core"
+	"pixelwall/persist"
 	"pixelwall/persist/archive"
 	"pixelwall/persist/relay"
 	"pixelwall/persist/snapshot"
@@ -55,7 +56,7 @@ func (c *cluster) runRelay(ctx context.Context) {
 		c.relay.Load().Run(ctx)
 		return
 	}
-	o.Topic, o.Snapshots, o.Safe = c.topic, c.store, c.safe
+	o.Topic, o.Snapshots, o.Safe = c.all, c.store, c.safe
 	for told := false; ; told = true {
 		err := c.topic.Ensure(ctx)
 		if err == nil {
@@ -64,7 +65,7 @@ func (c *cluster) runRelay(ctx context.Context) {
 		if !told {
 			c.log.Warn("the topic cannot be made yet", "err", err)
 		}
-		if !pause(ctx, time.Second) {
+		if persist.Pause(ctx, time.Second) != nil {
 			return
 		}
 	}
@@ -95,7 +96,7 @@ func (c *cluster) runArchive(ctx context.Context) {
 
 func (c *cluster) runSnapshot(ctx context.Context) {
 	w := snapshot.New(snapshot.Options{
-		Owner: c.id, Log: c.topic, Snapshots: c.store, Leases: c.redis.Outbox(), NowMS: nowMS, Logger: c.log,
+		Owner: c.id, Log: c.all, Snapshots: c.store, Leases: c.redis.Outbox(), NowMS: nowMS, Logger: c.log,
 	})
 	c.snapshot.Store(w)
 	w.Run(ctx)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pixelwall/core"
+	"pixelwall/persist"
 )
 
 // seen is the highest seq of each shard that this process knows of. Where the
@@ -61,7 +62,7 @@ func (c *cluster) reportSeen(ctx context.Context) {
 				c.seen.sawAll(&heads)
 			}
 		}
-		if !pause(ctx, lookEvery) {
+		if persist.Pause(ctx, lookEvery) != nil {
 			return
 		}
 		heads, err := c.redis.Stream().Heads(ctx)

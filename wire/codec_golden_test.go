@@ -3,15 +3,11 @@ package wire
 import (
 	"encoding/hex"
 	"encoding/json"
-	"flag"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 )
-
-// update is for all golden files of this package.
-var update = flag.Bool("update", false, "write the golden files of this package anew")
 
 // A codecVector is one line of testdata/codec: a payload that must decode to
 // its pixels and back, or must be refused with its error. CODEC.md describes

@@ -3,14 +3,9 @@ package wire
 import (
 	"bytes"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"flag"
-	"os"
 	"testing"
 )
-
-var updateMessages = flag.Bool("update-messages", false, "write the golden vectors of the messages anew")
 
 // parsed is a message that was parsed, as something that can append itself.
 func parsed(msg []byte) (message, error) {
@@ -146,23 +141,7 @@ func TestMessagesAreTheGoldenOnes(t *testing.T) {
 	for _, m := range malformedMessages {
 		now.Malformed = append(now.Malformed, vector{Name: m.Name, Hex: m.Hex, Code: m.Code})
 	}
-	text, err := json.MarshalIndent(now, "", " ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text = append(text, '\n')
-	if *updateMessages {
-		if err := os.WriteFile(goldenFile, text, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	golden, err := os.ReadFile(goldenFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(golden, text) {
-		t.Errorf("the messages differ from %s; if that is meant, it is another protocol version", goldenFile)
-	}
+	sameAsGolden(t, goldenFile, now, " ")
 }
 
 func TestEveryMessageIsParsedAsItWasWritten(t *testing.T) {

@@ -3,14 +3,9 @@ package wire
 import (
 	"bytes"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"flag"
-	"os"
 	"testing"
 )
-
-var updateSnapshots = flag.Bool("update-snapshots", false, "write the golden vectors of the shard snapshots anew")
 
 const goldenSnapshotsFile = "testdata/snapshots.json"
 
@@ -92,23 +87,7 @@ func TestShardSnapshotsAreTheGoldenBytes(t *testing.T) {
 	for _, m := range malformedSnapshots() {
 		have.Malformed = append(have.Malformed, goldenSnapshot{m.Name, m.Code.String(), hex.EncodeToString(m.B)})
 	}
-	text, err := json.MarshalIndent(have, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text = append(text, '\n')
-	if *updateSnapshots {
-		if err := os.WriteFile(goldenSnapshotsFile, text, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	golden, err := os.ReadFile(goldenSnapshotsFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(golden, text) {
-		t.Errorf("the shard snapshots differ from %s; if that is meant, it is another version", goldenSnapshotsFile)
-	}
+	sameAsGolden(t, goldenSnapshotsFile, have, "  ")
 }
 
 func TestAShardSnapshotComesBackAsItWas(t *testing.T) {

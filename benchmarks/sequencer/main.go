@@ -6,6 +6,10 @@
 // It starts a Redis of its own with appendfsync always. Each round runs SET with
 // one command a round trip, SET with 64, and placements; medians are printed. All
 // of them share the machine's cores with whoever asks.
+//
+// What is held is how placements compare with SET: where redis-benchmark comes to
+// 94 000 SET a second alone and 1.45 million in pipelines of 64, the bounds are
+// 150 000 placements a second and 1.5 µs each. On a slower machine both sides are.
 package main
 
 import (
@@ -37,7 +41,7 @@ type config struct {
 	batch   int
 	check   bool
 	min     float64
-	maxUS   float64
+	max     float64
 }
 
 func main() {
@@ -47,8 +51,8 @@ func main() {
 	flag.IntVar(&c.callers, "callers", 48, "goroutines that call Place, spread over 16 shards")
 	flag.IntVar(&c.batch, "batch", 64, "placements a call")
 	flag.BoolVar(&c.check, "check", false, "exit 1 when a bound is missed")
-	flag.Float64Var(&c.min, "min", 150_000, "bound: placements a second")
-	flag.Float64Var(&c.maxUS, "max-us", 1.5, "bound: µs of Redis' command time a placement, in batches of --batch")
+	flag.Float64Var(&c.min, "min", 1.6, "bound: placements a second, in SETs at -P 1")
+	flag.Float64Var(&c.max, "max", 2.2, "bound: Redis' command time of a placement, in times of a SET at -P 64")
 	flag.Parse()
 	if err := run(context.Background(), &c); err != nil {
 		fmt.Fprintln(os.Stderr, "sequencer:", err)
@@ -118,12 +122,13 @@ func conclude(c *config, rounds []round) error {
 		slices.Sort(all)
 		return all[len(all)/2]
 	}
-	placements, us := median(func(r round) float64 { return r.placements }), median(func(r round) float64 { return r.microseconds })
-	fmt.Printf("median of %d: placements %.0f/s = %.2f × SET -P 1, %.2f × SET -P 64; %.2f µs of command time each\n", len(rounds), placements,
-		placements/median(func(r round) float64 { return r.set1 }), placements/median(func(r round) float64 { return r.set64 }), us)
+	beside := median(func(r round) float64 { return r.placements / r.set1 })
+	each := median(func(r round) float64 { return r.microseconds * r.set64 / 1e6 })
+	fmt.Printf("median of %d: placements %.0f/s = %.2f × SET -P 1; %.2f µs of command time each = %.2f × that of a SET at -P 64\n", len(rounds),
+		median(func(r round) float64 { return r.placements }), beside, median(func(r round) float64 { return r.microseconds }), each)
 	fmt.Printf("appendfsync always, cooldown 5 minutes, %d callers, %d CPUs, %s\n", c.callers, runtime.NumCPU(), runtime.Version())
-	if c.check && (placements < c.min || us > c.maxUS) {
-		return fmt.Errorf("a bound is missed: at least %.0f/s and at most %.2f µs", c.min, c.maxUS)
+	if c.check && (beside < c.min || each > c.max) {
+		return fmt.Errorf("a bound is missed: at least %.2f × SET -P 1, at most %.2f × the time of a SET at -P 64", c.min, c.max)
 	}
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/gobwas/ws"
 	"github.com/valyala/fasthttp"
+
+	"pixelwall/core/coretest"
 )
 
 // startWithHTTP runs a gateway with fasthttp behind it, which sends upgrades back.
@@ -55,7 +57,7 @@ func TestAnUpgradeOnAKeptAliveConnectionWorks(t *testing.T) {
 	}
 	c.write(ws.OpBinary, "hello")
 	c.expect(ws.OpBinary, "hello")
-	eventually(t, "joining", func() bool { return joined.Load() == 1 })
+	coretest.Eventually(t, "joining", func() bool { return joined.Load() == 1 })
 	g.Broadcast(numbered(1, 8))
 	c.frame()
 	if s := g.Stats(); s.HTTP != 0 || s.Sockets != 1 || s.Conns != 1 {
@@ -66,7 +68,7 @@ func TestAnUpgradeOnAKeptAliveConnectionWorks(t *testing.T) {
 		t.Errorf("closed with %d", got)
 	}
 	c.Close()
-	eventually(t, "counting down", func() bool { return g.Stats().Sockets == 0 })
+	coretest.Eventually(t, "counting down", func() bool { return g.Stats().Sockets == 0 })
 }
 
 func TestABadUpgradeOnAKeptAliveConnectionIsRefusedByTheSameRules(t *testing.T) {
@@ -149,7 +151,7 @@ func TestConnectionsOfOneAddressAreLimited(t *testing.T) {
 		}
 	}
 	first.Close()
-	eventually(t, "room for another", func() bool { return upgrade(forwarded).response().StatusCode == 101 })
+	coretest.Eventually(t, "room for another", func() bool { return upgrade(forwarded).response().StatusCode == 101 })
 }
 
 func TestStopClosesWith1012AndRefusesBefore(t *testing.T) {

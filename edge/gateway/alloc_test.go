@@ -14,6 +14,8 @@ import (
 
 	"github.com/gobwas/ws"
 	"golang.org/x/sys/unix"
+
+	"pixelwall/core/coretest"
 )
 
 // takeAll is a sender whose receivers take everything at once; it counts.
@@ -227,7 +229,7 @@ func crowd(t testing.TB, kind SenderKind, n int) (*Gateway, *drainer) {
 		}
 		_ = raw.Control(func(fd uintptr) { fds[i] = int(fd) })
 	}
-	eventually(t, "joining", func() bool { return int(joined.Load()) == n })
+	coretest.Eventually(t, "joining", func() bool { return int(joined.Load()) == n })
 	return g, startDrainer(t, fds)
 }
 
@@ -238,16 +240,16 @@ func TestFanOutOnRealSocketsAllocatesNothingPerDelivery(t *testing.T) {
 		b := numbered(0, size)
 		frame := int64(len(b.Buf[0]))
 		for range 10 { // warm up
-			eventually(t, "room", func() bool { return g.Broadcast(b) })
+			coretest.Eventually(t, "room", func() bool { return g.Broadcast(b) })
 		}
-		eventually(t, "warm-up", func() bool { return d.bytes.Load() == 10*clients*frame })
+		coretest.Eventually(t, "warm-up", func() bool { return d.bytes.Load() == 10*clients*frame })
 		before := mallocs()
 		for range ticks {
 			for !g.Broadcast(b) {
 				time.Sleep(time.Millisecond) // the queue is full: as the caller would, wait for the next tick
 			}
 		}
-		eventually(t, "every delivery", func() bool { return d.bytes.Load() == (10+ticks)*clients*frame })
+		coretest.Eventually(t, "every delivery", func() bool { return d.bytes.Load() == (10+ticks)*clients*frame })
 		per := float64(mallocs()-before) / (clients * ticks)
 		t.Logf("%.5f allocations per delivery, %d deliveries, %v busy", per, clients*ticks, g.Stats().Busy)
 		if per >= 0.01 {

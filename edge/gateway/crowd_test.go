@@ -17,6 +17,8 @@ import (
 
 	"github.com/gobwas/ws"
 	"golang.org/x/sys/unix"
+
+	"pixelwall/core/coretest"
 )
 
 const crowdLimit = 1000 // descriptors of the child
@@ -132,7 +134,7 @@ func TestFiveThousandConnectsAtOnceAgainstAThousandDescriptors(t *testing.T) {
 	for _, nc := range open { // now there is room
 		nc.Close()
 	}
-	eventually(t, "the sockets gone", func() bool { return c.stats().Sockets == 0 })
+	coretest.Eventually(t, "the sockets gone", func() bool { return c.stats().Sockets == 0 })
 	again := &Gateway{addr: addrString(c.addr)}
 	one := dial(t, again)
 	one.write(ws.OpBinary, "served again")

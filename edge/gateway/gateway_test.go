@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/gobwas/ws"
+
+	"pixelwall/core/coretest"
 )
 
 func TestEchoComesBackWhateverTheSize(t *testing.T) {
@@ -148,7 +150,7 @@ func TestHTTPGetsTheBytesAlreadyReadExactlyOnce(t *testing.T) {
 			c.Close()
 		})
 	}
-	eventually(t, "counting closed connections down", func() bool { s := g.Stats(); return s.HTTP == 0 && s.Sockets == 0 })
+	coretest.Eventually(t, "counting closed connections down", func() bool { s := g.Stats(); return s.HTTP == 0 && s.Sockets == 0 })
 }
 
 // chanListener serves connections that come by a channel.

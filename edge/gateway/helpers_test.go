@@ -80,16 +80,6 @@ func start(t testing.TB, cfg Config, h Handler) *Gateway {
 // patience is how long tests wait for what must come.
 const patience = 10 * time.Second
 
-// eventually waits until cond holds.
-func eventually(t testing.TB, what string, cond func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !cond(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%s did not happen within %v", what, patience)
-		}
-	}
-}
-
 // client is a WebSocket client that can also misbehave: it writes raw bytes.
 type client struct {
 	t testing.TB

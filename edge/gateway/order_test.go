@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"pixelwall/core/coretest"
 )
 
 // A function posted between broadcasts T and T+1 follows from T+1 on, also
@@ -128,7 +130,7 @@ func TestHandlerCallsDoNotNest(t *testing.T) {
 	if got := c.closed(); got != 4321 {
 		t.Errorf("close code %d on the wire", got)
 	}
-	eventually(t, "Handler.Close", func() bool { return closed.Load() == 1 })
+	coretest.Eventually(t, "Handler.Close", func() bool { return closed.Load() == 1 })
 }
 
 func TestAPanicEndsOneConnectionWith1011(t *testing.T) {
@@ -155,7 +157,7 @@ func TestPostsThatOverflowTheQueueCloseTheirConnection(t *testing.T) {
 	hold, held := make(chan struct{}), make(chan struct{})
 	g := start(t, Config{Loops: 1, PostsMax: 3}, &echo{onOpen: func(c *Conn, _ *Request) { conn.Store(c) }})
 	c := dial(t, g)
-	eventually(t, "Open", func() bool { return conn.Load() != nil })
+	coretest.Eventually(t, "Open", func() bool { return conn.Load() != nil })
 	conn.Load().Post(func(*Conn) { close(held); <-hold })
 	<-held
 	ran, accepted := 0, 0
@@ -181,9 +183,9 @@ func TestPostsToAGoneConnectionAreDropped(t *testing.T) {
 		onClose: func(*Conn, uint16, error) { gone.Store(true) },
 	})
 	c := dial(t, g)
-	eventually(t, "Open", func() bool { return conn.Load() != nil })
+	coretest.Eventually(t, "Open", func() bool { return conn.Load() != nil })
 	c.Close()
-	eventually(t, "Close", gone.Load)
+	coretest.Eventually(t, "Close", gone.Load)
 	conn.Load().Post(func(*Conn) { t.Error("ran") })
 	other := dial(t, g)
 	other.write(ws.OpPing, "")

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"pixelwall/core/coretest"
 )
 
 // numbered is a broadcast on channel 0 that says its number in size bytes.
@@ -54,11 +56,11 @@ func TestALaggingClientCatchesUpWithoutAGap(t *testing.T) {
 			_ = c.Conn.(*net.TCPConn).SetReadBuffer(32 << 10)
 			c.write(ws.OpBinary, "hello")
 		}
-		eventually(t, "joining", func() bool { return joined.Load() == 2 })
+		coretest.Eventually(t, "joining", func() bool { return joined.Load() == 2 })
 		const size = 10_000
 		last := uint32(0)
 		send := func() {
-			eventually(t, "room for a broadcast", func() bool { return g.Broadcast(numbered(last+1, size)) })
+			coretest.Eventually(t, "room for a broadcast", func() bool { return g.Broadcast(numbered(last+1, size)) })
 			last++
 			if _, p := quick.frame(); binary.BigEndian.Uint32(p) != last {
 				t.Fatalf("the quick client got %d, want %d", binary.BigEndian.Uint32(p), last)
@@ -114,7 +116,7 @@ func TestAClientThatReadsNothingIsClosedWith4008(t *testing.T) {
 		_ = c.Conn.(*net.TCPConn).SetReadBuffer(4096)
 		c.write(ws.OpBinary, "hello")
 	}
-	eventually(t, "joining", func() bool { return joined.Load() == clients })
+	coretest.Eventually(t, "joining", func() bool { return joined.Load() == clients })
 	heap := func() uint64 {
 		var m runtime.MemStats
 		runtime.GC()
@@ -127,7 +129,7 @@ func TestAClientThatReadsNothingIsClosedWith4008(t *testing.T) {
 			sent++
 		}
 	}
-	eventually(t, "working off the broadcasts", func() bool { return g.Queued() == 0 })
+	coretest.Eventually(t, "working off the broadcasts", func() bool { return g.Queued() == 0 })
 	if rec.count() == 0 { // else the memory is gone already, which is fine too
 		// gnet's buffers grow by doubling, so twice the backlog is what to expect at most.
 		if grown := int64(heap()) - int64(before); grown > clients*3*backlog {
@@ -136,11 +138,11 @@ func TestAClientThatReadsNothingIsClosedWith4008(t *testing.T) {
 			t.Logf("%d bytes held for each client that does not read, after 10 MB sent", grown/clients)
 		}
 	}
-	eventually(t, "closing all", func() bool { return rec.count() == clients })
+	coretest.Eventually(t, "closing all", func() bool { return rec.count() == clients })
 	for i := range clients {
 		if code, _ := rec.end(i); code != CodeSlow {
 			t.Errorf("client %d ended with %d", i, code)
 		}
 	}
-	eventually(t, "all sockets gone", func() bool { return g.Stats().Sockets == 0 })
+	coretest.Eventually(t, "all sockets gone", func() bool { return g.Stats().Sockets == 0 })
 }

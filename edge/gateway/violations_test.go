@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"pixelwall/core/coretest"
 )
 
 // rawHeader returns a frame header with a declared length in the given form.
@@ -94,7 +96,7 @@ func TestViolationsCloseWithTheirCode(t *testing.T) {
 			if got := c.closed(); got != tt.want {
 				t.Errorf("closed with %d, want %d", got, tt.want)
 			}
-			eventually(t, "Handler.Close", func() bool { return rec.count() == i+1 })
+			coretest.Eventually(t, "Handler.Close", func() bool { return rec.count() == i+1 })
 			if got, _ := rec.end(i); got != tt.want {
 				t.Errorf("Handler.Close got %d, want %d", got, tt.want)
 			}
@@ -128,7 +130,7 @@ func TestSilenceIsClosedWithItsCode(t *testing.T) {
 			if got := c.closed(); got != tt.want {
 				t.Errorf("closed with %d, want %d", got, tt.want)
 			}
-			eventually(t, "Handler.Close", func() bool { return rec.count() == 1 })
+			coretest.Eventually(t, "Handler.Close", func() bool { return rec.count() == 1 })
 			if got, _ := rec.end(0); got != tt.want || g.Stats().Closes[tt.want] != 1 {
 				t.Errorf("Handler.Close got %d, counted %v", got, g.Stats().Closes)
 			}
@@ -237,7 +239,7 @@ func TestASilentClientIsPingedAndThenDropped(t *testing.T) {
 	rec := &recorder{}
 	g := start(t, Config{PingEvery: 20 * time.Millisecond, DeadAfter: 2 * time.Second, FirstMessageTimeout: time.Minute}, &echo{onClose: rec.close})
 	c := dial(t, g)
-	eventually(t, "dropping it", func() bool { return rec.count() == 1 })
+	coretest.Eventually(t, "dropping it", func() bool { return rec.count() == 1 })
 	if code, err := rec.end(0); code != codeAbnormal || err != errDead {
 		t.Errorf("ended with %v", rec)
 	}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"pixelwall/core"
+	"pixelwall/persist"
 )
 
 // Options are what a Worker stands on.
@@ -126,12 +127,7 @@ func (w *Worker) Run(ctx context.Context) {
 			w.o.Logger.Warn("the archive begins again at its watermark", "err", err)
 		}
 		w.stats.restarts.Add(1)
-		timer := time.NewTimer(w.o.RetryEach)
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-		}
-		timer.Stop()
+		_ = persist.Pause(ctx, w.o.RetryEach)
 	}
 }
 

@@ -13,66 +13,28 @@ import (
 	"pixelwall/core/coretest"
 )
 
-const (
-	testCanvas = 7
-	syncMS     = 10_000 // of the archive's nodes
-)
-
-// A bench is a topic, an archive and a worker between them.
+// A bench is a log, its archive and a worker between them.
 type bench struct {
-	topic    *coretest.MemoryTopic
-	archive  *coretest.MemoryArchive
-	outbox   *coretest.MemoryOutbox // for its leases
-	config   core.Config
-	heads    core.Heads
+	*coretest.Script
 	shards   atomic.Pointer[[]core.ShardID]
 	tailHook coretest.Hook
 }
 
-func nowMS() int64 { return time.Now().UnixMilli() }
+const syncMS = 10_000 // of the archive's nodes
 
 func newBench(t *testing.T, shards int) *bench {
 	t.Helper()
-	p, _ := core.NamedPalette("place2017")
-	b := &bench{topic: coretest.NewMemoryTopic(3), archive: coretest.NewMemoryArchive(nowMS, syncMS), outbox: coretest.NewMemoryOutbox(nowMS)}
-	b.config = core.Config{Version: 1, Width: 512 * shards, Height: 512, Bits: 4, Palette: p, BurstMax: 1}
-	ids := b.config.Geometry().Shards()
+	b := &bench{Script: coretest.NewScript(t, 512*shards, syncMS)}
+	ids := b.Config.Geometry().Shards()
 	b.shards.Store(&ids)
-	for _, s := range ids {
-		b.append(t, &core.Record{Kind: core.KindClaim, Shard: s}, &core.Record{Kind: core.KindStart, Shard: s, Config: &b.config})
-		b.append(t, &core.Record{Kind: core.KindMarker, Shard: s, First: core.EpochSeq(1) + 1})
-	}
 	return b
-}
-
-// append gives rs to the topic, as the holder of epoch 1.
-func (b *bench) append(t *testing.T, rs ...*core.Record) {
-	t.Helper()
-	for _, r := range rs {
-		r.Canvas, r.Epoch, r.Relay, r.TimeMS = testCanvas, 1, 9, nowMS()
-		if r.Kind != core.KindClaim {
-			b.heads[r.Shard] = r.Last()
-		}
-	}
-	if err := b.topic.As(nil).Append(t.Context(), rs); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// events returns the next record of shard s, of n events.
-func (b *bench) events(s core.ShardID, n int) *core.Record {
-	r := &core.Record{Kind: core.KindPlacements, Shard: s, First: b.heads[s] + 1}
-	for i := range n {
-		r.Events = append(r.Events, core.Event{Offset: uint32(r.First) + uint32(i), Color: 3, User: 1})
-	}
-	return r
 }
 
 func (b *bench) options(archive core.Archive) Options {
 	return Options{
 		Owner: 1, Archive: archive, Shards: func() []core.ShardID { return *b.shards.Load() },
 		Tail: func(ctx context.Context, _ []core.ShardID, from core.Heads, fn func(*core.Record) error) error {
-			return b.topic.As(b.tailHook).Tail(ctx, from, fn)
+			return b.Topic.As(b.tailHook).Tail(ctx, from, fn)
 		},
 	}
 }
@@ -97,12 +59,12 @@ func (b *bench) holds(t *testing.T, s core.ShardID) {
 	t.Helper()
 	var f core.Follower
 	var want []*core.Record
-	for _, r := range b.topic.Records(s) {
+	for _, r := range b.Topic.Records(s) {
 		if f.Next(r) == core.Apply {
 			want = append(want, r)
 		}
 	}
-	have := b.archive.Records(s)
+	have := b.Archive.Records(s)
 	if len(have) != len(want) {
 		t.Fatalf("shard %d: %d records are archived, the topic has %d", s, len(have), len(want))
 	}
@@ -111,14 +73,14 @@ func (b *bench) holds(t *testing.T, s core.ShardID) {
 			t.Errorf("shard %d: record %d is archived as %+v, want %+v", s, i, have[i], want[i])
 		}
 	}
-	if m := b.archive.Merged(); len(m) > 0 {
+	if m := b.Archive.Merged(); len(m) > 0 {
 		t.Errorf("merged: %v", m)
 	}
 }
 
 func (b *bench) watermark(t *testing.T, s core.ShardID) uint64 {
 	t.Helper()
-	p, err := b.archive.As(nil).Watermark(t.Context(), s)
+	p, err := b.Archive.As(nil).Watermark(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,11 +90,11 @@ func (b *bench) watermark(t *testing.T, s core.ShardID) uint64 {
 func TestEverythingIsArchivedAndTheWatermarkFollowsWhenItIsSafe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, 3)
-		w := New(b.options(b.archive.As(nil)))
+		w := New(b.options(b.Archive.As(nil)))
 		stop := run(t, w)
 		defer stop()
 		for i := range 50 {
-			b.append(t, b.events(core.ShardID(i%2), 1+i%700))
+			b.Append(t, b.Events(core.ShardID(i%2), 1+i%700, 3))
 		}
 		synctest.Wait()
 		for s := range core.ShardID(2) {
@@ -143,8 +105,8 @@ func TestEverythingIsArchivedAndTheWatermarkFollowsWhenItIsSafe(t *testing.T) {
 		}
 		time.Sleep(20 * time.Second)
 		for s := range core.ShardID(2) {
-			if at := b.watermark(t, s); at != b.heads[s] {
-				t.Errorf("shard %d: the watermark is at %d, want %d", s, at, b.heads[s])
+			if at := b.watermark(t, s); at != b.Heads[s] {
+				t.Errorf("shard %d: the watermark is at %d, want %d", s, at, b.Heads[s])
 			}
 		}
 		if got := w.Stats(); got.Gaps != 0 || got.Restarts != 0 {
@@ -157,15 +119,15 @@ func TestEverythingIsArchivedAndTheWatermarkFollowsWhenItIsSafe(t *testing.T) {
 func TestWhatANodeForgotIsWrittenAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, 2)
-		w := New(b.options(b.archive.As(nil)))
+		w := New(b.options(b.Archive.As(nil)))
 		stop := run(t, w)
 		defer stop()
 		for i := range 40 {
-			b.append(t, b.events(core.ShardID(i%2), 5))
+			b.Append(t, b.Events(core.ShardID(i%2), 5, 3))
 			time.Sleep(time.Second)
 			if i%10 == 9 {
 				n := 0
-				b.archive.KillNode(func() bool { n++; return n%2 == 0 })
+				b.Archive.KillNode(func() bool { n++; return n%2 == 0 })
 			}
 		}
 		time.Sleep(time.Minute)
@@ -180,13 +142,13 @@ func TestWhatANodeForgotIsWrittenAgain(t *testing.T) {
 func TestAnArchiveThatWasWipedIsFilledAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, 1)
-		stop := run(t, New(b.options(b.archive.As(nil))))
+		stop := run(t, New(b.options(b.Archive.As(nil))))
 		defer stop()
 		for range 10 {
-			b.append(t, b.events(0, 5))
+			b.Append(t, b.Events(0, 5, 3))
 		}
 		time.Sleep(time.Minute)
-		b.archive.Wipe()
+		b.Archive.Wipe()
 		time.Sleep(time.Minute)
 		b.holds(t, 0)
 	})
@@ -196,22 +158,22 @@ func TestAnArchiveThatWasWipedIsFilledAnew(t *testing.T) {
 func TestAHoleStopsOneShardOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, 3)
-		w := New(b.options(b.archive.As(nil)))
+		w := New(b.options(b.Archive.As(nil)))
 		stop := run(t, w)
 		defer stop()
-		b.append(t, b.events(0, 5))
-		lost := b.events(0, 5)
-		end := b.heads[0]
-		b.heads[0] = lost.Last() // it was given a seq and is in nobody's log
+		b.Append(t, b.Events(0, 5, 3))
+		lost := b.Events(0, 5, 3)
+		end := b.Heads[0]
+		b.Heads[0] = lost.Last() // it was given a seq and is in nobody's log
 		for range 10 {
 			for s := range core.ShardID(2) {
-				b.append(t, b.events(s, 5))
+				b.Append(t, b.Events(s, 5, 3))
 			}
 			time.Sleep(30 * time.Second)
 			b.holds(t, 1)
 		}
-		if at := b.watermark(t, 1); at < b.heads[1] {
-			t.Errorf("the watermark of the other shard is at %d, want %d", at, b.heads[1])
+		if at := b.watermark(t, 1); at < b.Heads[1] {
+			t.Errorf("the watermark of the other shard is at %d, want %d", at, b.Heads[1])
 		}
 		if at := b.watermark(t, 0); at != end {
 			t.Errorf("the watermark of the shard is at %d, want %d before the hole", at, end)
@@ -226,18 +188,18 @@ func TestAHoleStopsOneShardOnly(t *testing.T) {
 func TestOnlyWhatTheRuleLetsThroughIsArchived(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, 1)
-		w := New(b.options(b.archive.As(nil)))
+		w := New(b.options(b.Archive.As(nil)))
 		stop := run(t, w)
 		defer stop()
-		first := b.events(0, 5)
-		b.append(t, first)
-		b.append(t, first) // twice
-		deposed := b.events(0, 2).Clone()
-		deposed.Canvas, deposed.Epoch, deposed.Relay = testCanvas, 1, 666
-		if err := b.topic.As(nil).Append(t.Context(), []*core.Record{deposed}); err != nil {
+		first := b.Events(0, 5, 3)
+		b.Append(t, first)
+		b.Append(t, first) // twice
+		deposed := b.Events(0, 2, 3).Clone()
+		deposed.Canvas, deposed.Epoch, deposed.Relay = coretest.ScriptCanvas, 1, 666
+		if err := b.Topic.As(nil).Append(t.Context(), []*core.Record{deposed}); err != nil {
 			t.Fatal(err)
 		}
-		b.append(t, b.events(0, 3))
+		b.Append(t, b.Events(0, 3, 3))
 		synctest.Wait()
 		b.holds(t, 0)
 		if got := w.Stats(); got.Stale != 1 {
@@ -252,16 +214,16 @@ func TestWorkersShareTheShards(t *testing.T) {
 		b := newBench(t, 4)
 		var stops []func()
 		for owner := range uint64(2) {
-			o := b.options(b.archive.As(nil))
-			o.Owner, o.Leases = owner+1, b.outbox.As(nil)
+			o := b.options(b.Archive.As(nil))
+			o.Owner, o.Leases = owner+1, b.Outbox.As(nil)
 			stops = append(stops, run(t, New(o)))
 		}
 		for round := range 4 {
-			for _, s := range b.config.Geometry().Shards() {
-				b.append(t, b.events(s, 5))
+			for _, s := range b.Config.Geometry().Shards() {
+				b.Append(t, b.Events(s, 5, 3))
 			}
 			time.Sleep(time.Minute)
-			for _, s := range b.config.Geometry().Shards() {
+			for _, s := range b.Config.Geometry().Shards() {
 				b.holds(t, s)
 			}
 			if round == 1 {
@@ -275,18 +237,18 @@ func TestWorkersShareTheShards(t *testing.T) {
 func TestACanvasThatGrowsIsArchivedWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, 1)
-		stop := run(t, New(b.options(b.archive.As(nil))))
+		stop := run(t, New(b.options(b.Archive.As(nil))))
 		defer stop()
-		b.append(t, b.events(0, 5))
+		b.Append(t, b.Events(0, 5, 3))
 		time.Sleep(time.Minute)
-		wide := b.config
+		wide := b.Config
 		wide.Version, wide.Width = 2, 1024
-		b.append(t, &core.Record{Kind: core.KindConfig, Shard: 0, First: b.heads[0] + 1, Config: &wide})
-		b.append(t, &core.Record{Kind: core.KindClaim, Shard: 1}, &core.Record{Kind: core.KindStart, Shard: 1, Config: &wide})
-		b.append(t, &core.Record{Kind: core.KindMarker, Shard: 1, First: core.EpochSeq(1) + 1}, b.events(0, 2))
+		b.Append(t, &core.Record{Kind: core.KindConfig, Shard: 0, First: b.Heads[0] + 1, Config: &wide})
+		b.Append(t, &core.Record{Kind: core.KindClaim, Shard: 1}, &core.Record{Kind: core.KindStart, Shard: 1, Config: &wide})
+		b.Append(t, &core.Record{Kind: core.KindMarker, Shard: 1, First: core.EpochSeq(1) + 1}, b.Events(0, 2, 3))
 		ids := wide.Geometry().Shards()
 		b.shards.Store(&ids)
-		b.append(t, b.events(1, 5))
+		b.Append(t, b.Events(1, 5, 3))
 		time.Sleep(time.Minute)
 		b.holds(t, 0)
 		b.holds(t, 1)
@@ -315,12 +277,12 @@ func TestFaultsOfEitherSideAreWaitedOut(t *testing.T) {
 			}
 			return effect()
 		}
-		w := New(b.options(b.archive.As(serial(hook))))
+		w := New(b.options(b.Archive.As(serial(hook))))
 		stop := run(t, w)
 		defer stop()
 		for i := range 60 {
 			down.Store(i%20 >= 15)
-			b.append(t, b.events(core.ShardID(i%2), 1+i))
+			b.Append(t, b.Events(core.ShardID(i%2), 1+i, 3))
 			time.Sleep(time.Second)
 		}
 		down.Store(false)

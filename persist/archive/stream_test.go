@@ -17,7 +17,7 @@ func TestAStreamThatLostItsEndGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, _ := core.NamedPalette("place2017")
 		c := core.Config{Version: 1, Width: 512, Height: 512, Bits: 4, Palette: p, BurstMax: 1}
-		m, kept := coretest.NewMemoryOutbox(nowMS), coretest.NewMemoryArchive(nowMS, 1)
+		m, kept := coretest.NewMemoryOutbox(coretest.ScriptNowMS), coretest.NewMemoryArchive(coretest.ScriptNowMS, 1)
 		port := m.As(nil)
 		must := func(err error) {
 			t.Helper()
@@ -30,7 +30,7 @@ func TestAStreamThatLostItsEndGoesOn(t *testing.T) {
 			must(port.Fence(t.Context(), 0, epoch))
 			if epoch == 1 {
 				board := core.NewBoard(c.Geometry(), 0)
-				must(port.Rebuild(t.Context(), 0, 1, core.Base{Canvas: 7, Config: &c, Pixels: board.Pixels(0), TimeMS: nowMS()}))
+				must(port.Rebuild(t.Context(), 0, 1, core.Base{Canvas: 7, Config: &c, Pixels: board.Pixels(0), TimeMS: coretest.ScriptNowMS()}))
 			}
 			must(port.Arm(t.Context(), 0, core.Holder{Epoch: epoch, Relay: 9}, core.EpochSeq(epoch), last))
 		}

@@ -1,4 +1,5 @@
-// Package failover follows one log, and another one while the first is down.
+// Package failover follows one log, and another one while the first is down or
+// nobody feeds it.
 //
 //	main.Tail ──────┐
 //	fallback.Tail ──┴─> fn, one record at a time; the consumer rule drops what both bring
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"pixelwall/core"
+	"pixelwall/persist"
 )
 
 // Options say what a Log follows.
@@ -27,13 +29,22 @@ type Options struct {
 	// nothing new.
 	LastFetch func() time.Time
 	Patience  time.Duration // without an answer before the fallback is followed; 300 ms when 0
-	OnSwitch  func(fallback bool, err error)
+	// Stall is how long the main log may bring nothing of a shard in which the fallback
+	// is ahead: it answers, but whoever feeds it is away. 1.2 s when 0.
+	Stall    time.Duration
+	OnSwitch func(fallback bool, why error) // why is ErrSilent, ErrStalled, or nil on the way back
 }
+
+// Why the fallback is followed.
+var (
+	ErrSilent  = errors.New("it does not answer")
+	ErrStalled = errors.New("it stands still behind the fallback")
+)
 
 // A Log is both. It implements core.Log.
 type Log struct {
 	o        Options
-	fallback atomic.Bool
+	why      atomic.Pointer[error] // the fallback is followed; nil: it is not
 	switches atomic.Int64
 }
 
@@ -42,11 +53,23 @@ func New(o Options) *Log {
 	if o.Patience == 0 {
 		o.Patience = 300 * time.Millisecond
 	}
+	if o.Stall == 0 {
+		o.Stall = 1200 * time.Millisecond
+	}
 	return &Log{o: o}
 }
 
 // OnFallback reports whether the fallback is followed just now.
-func (l *Log) OnFallback() bool { return l.fallback.Load() }
+func (l *Log) OnFallback() bool { return l.why.Load() != nil }
+
+// Why returns why the fallback is followed just now, ErrSilent or ErrStalled, or nil
+// when it is not.
+func (l *Log) Why() error {
+	if why := l.why.Load(); why != nil {
+		return *why
+	}
+	return nil
+}
 
 // Switches returns how often the fallback was gone to.
 func (l *Log) Switches() int64 { return l.switches.Load() }
@@ -64,8 +87,9 @@ func (l *Log) Heads(ctx context.Context) (core.Heads, error) {
 
 // A tail is one call of Tail.
 type tail struct {
-	log *Log
-	fn  func(*core.Record) error
+	log     *Log
+	fn      func(*core.Record) error
+	stalled atomic.Bool // see watchStall
 
 	mu    sync.Mutex    // protects following; held while fn runs
 	all   core.Follower // of what fn was given, from whichever log
@@ -82,6 +106,7 @@ func (l *Log) Tail(ctx context.Context, from core.Heads, fn func(*core.Record) e
 	defer parts.Wait()
 	defer end(nil)
 	parts.Go(func() { end(t.followMain(ctx)) })
+	parts.Go(func() { t.watchStall(ctx) })
 	check := time.NewTicker(l.o.Patience / 4)
 	defer check.Stop()
 	began := time.Now()
@@ -91,13 +116,46 @@ func (l *Log) Tail(ctx context.Context, from core.Heads, fn func(*core.Record) e
 			return context.Cause(ctx)
 		case <-check.C:
 		}
-		if last := l.o.LastFetch(); time.Since(last) < l.o.Patience || time.Since(began) < l.o.Patience {
+		why := ErrSilent
+		switch last := l.o.LastFetch(); {
+		case time.Since(began) < l.o.Patience:
+			continue
+		case t.stalled.Load():
+			why = ErrStalled
+		case time.Since(last) < l.o.Patience:
 			continue
 		}
-		if err := t.followFallback(ctx); err != nil {
+		if err := t.followFallback(ctx, why); err != nil {
 			return err
 		}
 		began = time.Now()
+	}
+}
+
+// watchStall compares the two logs until ctx ends. A main log that answers may still
+// bring nothing: its relay died, or too few of its servers are left to write to. One
+// that is behind and moves, as at a start, is not stalled.
+func (t *tail) watchStall(ctx context.Context) {
+	l := t.log
+	var before core.Heads
+	var since [core.ShardsMax]time.Time // when a shard was first found so; zero: it is not
+	for persist.Pause(ctx, l.o.Stall/2) == nil {
+		short, cancel := context.WithTimeout(ctx, l.o.Stall/2)
+		ahead, err := l.o.Fallback.Heads(short)
+		cancel()
+		now, main, stalled := time.Now(), t.mainHeads(), false
+		for s := range main {
+			switch {
+			case err != nil || ahead[s] <= main[s] || main[s] != before[s]:
+				since[s] = time.Time{}
+			case since[s].IsZero():
+				since[s] = now
+			default:
+				stalled = stalled || now.Sub(since[s]) >= l.o.Stall
+			}
+		}
+		before = main
+		t.stalled.Store(stalled)
 	}
 }
 
@@ -115,12 +173,8 @@ func (t *tail) followMain(ctx context.Context) error {
 		if code := core.CodeOf(err); code == core.CodeMismatch || code == core.CodeNotFound {
 			return err
 		}
-		timer := time.NewTimer(t.log.o.Patience)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return context.Cause(ctx)
-		case <-timer.C:
+		if err := persist.Pause(ctx, t.log.o.Patience); err != nil {
+			return err
 		}
 	}
 }
@@ -131,12 +185,12 @@ var errBack = errors.New("the main log has caught up")
 // it: what the fallback had given at some moment, the main log gave within Patience
 // of that. It cannot be asked to be level at one moment, since while people paint
 // the fallback is always a little ahead.
-func (t *tail) followFallback(ctx context.Context) error {
+func (t *tail) followFallback(ctx context.Context, why error) error {
 	l := t.log
-	l.fallback.Store(true)
+	l.why.Store(&why)
 	l.switches.Add(1)
-	defer l.fallback.Store(false)
-	l.tell(true, nil)
+	defer l.why.Store(nil)
+	l.tell(true, why)
 	ctx, end := context.WithCancelCause(ctx)
 	var watch sync.WaitGroup
 	defer watch.Wait()
@@ -154,7 +208,7 @@ func (t *tail) followFallback(ctx context.Context) error {
 			if !t.mainReached(&goal) {
 				continue
 			}
-			if now := time.Now(); now.Sub(since) < l.o.Patience && now.Sub(l.o.LastFetch()) < l.o.Patience {
+			if now := time.Now(); now.Sub(since) < l.o.Patience && now.Sub(l.o.LastFetch()) < l.o.Patience && !t.stalled.Load() {
 				end(errBack)
 				return
 			}
@@ -172,18 +226,13 @@ func (t *tail) followFallback(ctx context.Context) error {
 		case t.fnError() != nil || core.CodeOf(err) == core.CodeMismatch || core.CodeOf(err) == core.CodeNotFound:
 			return err
 		}
-		timer := time.NewTimer(l.o.Patience)
-		select {
-		case <-ctx.Done():
-		case <-timer.C: // the fallback's service is away too
-		}
-		timer.Stop()
+		_ = persist.Pause(ctx, l.o.Patience) // the fallback's service is away too
 	}
 }
 
-func (l *Log) tell(fallback bool, err error) {
+func (l *Log) tell(fallback bool, why error) {
 	if l.o.OnSwitch != nil {
-		l.o.OnSwitch(fallback, err)
+		l.o.OnSwitch(fallback, why)
 	}
 }
 
@@ -194,24 +243,15 @@ func (t *tail) give(r *core.Record, main bool) error {
 	if t.ended != nil {
 		return t.ended
 	}
-	pass(&t.all, *r)
+	persist.Pass(&t.all, *r)
 	if main {
-		pass(&t.main, *r)
+		persist.Pass(&t.main, *r)
 	}
 	if err := t.fn(r); err != nil {
 		t.ended = err
 		return err
 	}
 	return nil
-}
-
-// pass moves f past r, which is a copy because fn may cut its own to what is new
-// to it. What f held beyond a marker is in nobody's log: that is for fn to mend,
-// and both logs go on behind the marker.
-func pass(f *core.Follower, r core.Record) {
-	if f.Next(&r) == core.Phantom {
-		f.GoTo(r.Shard, core.Position{Holder: r.Holder(), Seq: r.First})
-	}
 }
 
 func (t *tail) fnError() error {

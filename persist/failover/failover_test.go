@@ -252,6 +252,66 @@ func TestTheMainLogDiesAndComesBack(t *testing.T) {
 	})
 }
 
+// The main log answers, and nobody brings it anything: the relay is dead. Then the
+// fallback is followed, until somebody does.
+func TestAMainLogThatNobodyFeeds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		var why []error
+		l := b.log(func(_ bool, err error) { why = append(why, err) })
+		r, stop := follow(t, l)
+		b.place(t, 0, 3)
+		b.carry(t)
+		for i := range 30 { // nothing is carried
+			b.place(t, core.ShardID(i%2), 1+i%3)
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if at := r.at(); i > 3 && at != b.heads {
+				t.Fatalf("second %d: the reader is at %v, the stream at %v", i, at[:2], b.heads[:2])
+			}
+		}
+		if l.Why() != ErrStalled {
+			t.Errorf("the fallback is followed because %v", l.Why())
+		}
+		b.carry(t)
+		time.Sleep(3 * time.Second)
+		if l.OnFallback() {
+			t.Error("the main log has caught up, and the fallback is still followed")
+		}
+		time.Sleep(time.Hour) // nobody paints, and that is no reason
+		if err := stop(); !errors.Is(err, context.Canceled) {
+			t.Errorf("Tail = %v", err)
+		}
+		b.complete(t, r)
+		if len(why) != 2 || why[0] != ErrStalled || why[1] != nil {
+			t.Errorf("switches because of %v", why)
+		}
+	})
+}
+
+// A main log that is far behind and comes closer, as at a start, is waited for.
+func TestAMainLogThatCatchesUpIsNotLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		l := b.log(nil)
+		r, stop := follow(t, l)
+		for range 200 {
+			b.place(t, 0, 1)
+		}
+		for len(b.left) > 0 {
+			rest := b.left
+			b.left = rest[:1]
+			b.carry(t)
+			b.left = rest[1:]
+			time.Sleep(100 * time.Millisecond)
+		}
+		if err := stop(); !errors.Is(err, context.Canceled) || l.Switches() != 0 {
+			t.Errorf("Tail = %v, %d switches", err, l.Switches())
+		}
+		b.complete(t, r)
+	})
+}
+
 // The shard is taken over while the topic is down for this reader alone: the claim
 // and the marker come by the stream, and later once more by the topic.
 func TestATakeOverDuringTheFallback(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"pixelwall/core"
+	"pixelwall/core/coretest"
 )
 
 func TestManyShardsAreAppendedToAtOnce(t *testing.T) {
@@ -27,7 +28,7 @@ func TestManyShardsAreAppendedToAtOnce(t *testing.T) {
 			rs := append([]*core.Record{w.claim(), w.start()}, w.batches(300)...)
 			for len(rs) > 0 {
 				n := min(len(rs), 1+rand.IntN(20))
-				if err := topic.Append(patiently(t), rs[:n]); err != nil {
+				if err := topic.Append(coretest.Patiently(t), rs[:n]); err != nil {
 					t.Errorf("shard %d: %v", s, err)
 					return
 				}
@@ -148,7 +149,7 @@ func TestAppendRefusesWhatItCannotStore(t *testing.T) {
 		"too long":      {big},
 		"no such shard": {{Kind: core.KindClaim, Canvas: 1, Shard: core.ShardsMax}},
 	} {
-		if err := topic.Append(patiently(t), rs); core.CodeOf(err) != core.CodeInvalid {
+		if err := topic.Append(coretest.Patiently(t), rs); core.CodeOf(err) != core.CodeInvalid {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -179,15 +180,15 @@ func TestAShardThatTheCanvasGrewIntoGetsAPartition(t *testing.T) {
 	w := newWriter(20)
 	rs := append([]*core.Record{w.claim(), w.start()}, w.batches(10)...)
 	// The client that writes may learn of the partition a moment later.
-	eventually(t, "the records are stored", func() bool {
-		err := topic.Append(patiently(t), rs)
+	coretest.Eventually(t, "the records are stored", func() bool {
+		err := topic.Append(coretest.Patiently(t), rs)
 		if err != nil && core.CodeOf(err) != core.CodeUnavailable {
 			t.Fatal(err)
 		}
 		return err == nil
 	})
 	r.reaches(t, 20, 10)
-	if n, err := topic.Partitions(patiently(t)); err != nil || n != 21 {
+	if n, err := topic.Partitions(coretest.Patiently(t)); err != nil || n != 21 {
 		t.Errorf("%d partitions, %v", n, err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"pixelwall/core"
+	"pixelwall/core/coretest"
 )
 
 // startCopy runs c in a goroutine. The function that it returns kills it.
@@ -60,7 +61,7 @@ func TestACopyThatIsKilledAgainAndAgainIsFollowedWithoutAHole(t *testing.T) {
 			c := &Copy{From: source, To: region, Recopy: again}
 			kill := startCopy(t, c)
 			some := int64(rng.IntN(n)) + again
-			eventually(t, "some is copied", func() bool { return c.Copied() >= some })
+			coretest.Eventually(t, "some is copied", func() bool { return c.Copied() >= some })
 			if err := kill(); err != nil {
 				t.Fatalf("seed %d: %v", seed, err)
 			}
@@ -91,7 +92,7 @@ func TestACopyDoesNotGoOnOverAHole(t *testing.T) {
 	mustAppend(t, source, w.batches(20)...)
 	c := &Copy{From: source, To: region}
 	kill := startCopy(t, c)
-	eventually(t, "all is copied", func() bool { return c.Copied() == 22 })
+	coretest.Eventually(t, "all is copied", func() bool { return c.Copied() == 22 })
 	if err := kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -124,6 +125,6 @@ func TestACopyFollowsACanvasThatGrows(t *testing.T) {
 	r := read(t, region, core.Heads{})
 	w := newWriter(17)
 	rs := []*core.Record{w.claim(), w.start(), w.batch(2)}
-	eventually(t, "the records are stored", func() bool { return source.Append(patiently(t), rs) == nil })
+	coretest.Eventually(t, "the records are stored", func() bool { return source.Append(coretest.Patiently(t), rs) == nil })
 	r.reaches(t, 17, 2)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"pixelwall/core"
+	"pixelwall/core/coretest"
 	"pixelwall/tools/stack/stacktest"
 )
 
@@ -38,7 +39,7 @@ func (j *journal) logger() *slog.Logger { return slog.New(slog.NewTextHandler(j,
 func TestATopicIsMadeAsItShouldBe(t *testing.T) {
 	brokers := stacktest.Kafka(t)
 	topic := open(t, brokers, func(o *Options) { o.Retention, o.Partitions = 7*24*time.Hour, 20 })
-	configs, err := kadm.NewClient(topic.cl).DescribeTopicConfigs(patiently(t), topic.o.Topic)
+	configs, err := kadm.NewClient(topic.cl).DescribeTopicConfigs(coretest.Patiently(t), topic.o.Topic)
 	if err != nil || len(configs) != 1 {
 		t.Fatal(configs, err)
 	}
@@ -55,12 +56,12 @@ func TestATopicIsMadeAsItShouldBe(t *testing.T) {
 	if len(want) > 0 {
 		t.Errorf("not told: %v", want)
 	}
-	if n, err := topic.Partitions(patiently(t)); err != nil || n != 20 {
+	if n, err := topic.Partitions(coretest.Patiently(t)); err != nil || n != 20 {
 		t.Errorf("%d partitions, %v", n, err)
 	}
 	ahead := newWriter(0).claim()
 	ahead.TimeMS = time.Now().Add(1000 * time.Hour).UnixMilli()
-	if err := topic.Append(patiently(t), []*core.Record{ahead}); err != nil {
+	if err := topic.Append(coretest.Patiently(t), []*core.Record{ahead}); err != nil {
 		t.Errorf("a sequencer whose clock is wrong: %v", err)
 	}
 }
@@ -74,12 +75,12 @@ func TestATopicThatStandsOnOtherTermsIsWarnedOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer topic.Close()
-	_, err = kadm.NewClient(topic.cl).CreateTopic(patiently(t), 3, 1, map[string]*string{"cleanup.policy": &compact, "retention.ms": &short}, topic.o.Topic)
+	_, err = kadm.NewClient(topic.cl).CreateTopic(coretest.Patiently(t), 3, 1, map[string]*string{"cleanup.policy": &compact, "retention.ms": &short}, topic.o.Topic)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // the second time there is nothing to add
-		if err := topic.Ensure(patiently(t)); err != nil {
+		if err := topic.Ensure(coretest.Patiently(t)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -88,7 +89,7 @@ func TestATopicThatStandsOnOtherTermsIsWarnedOf(t *testing.T) {
 			t.Errorf("the log does not say %q:\n%s", want, j.String())
 		}
 	}
-	if n, err := topic.Partitions(patiently(t)); err != nil || n != partitionsMin {
+	if n, err := topic.Partitions(coretest.Patiently(t)); err != nil || n != partitionsMin {
 		t.Errorf("%d partitions, %v", n, err)
 	}
 }
@@ -117,7 +118,7 @@ func TestANameThatIsNotAllowedIsNotTriedForEver(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer topic.Close()
-	if err := topic.Ensure(patiently(t)); core.CodeOf(err) != core.CodeInvalid {
+	if err := topic.Ensure(coretest.Patiently(t)); core.CodeOf(err) != core.CodeInvalid {
 		t.Errorf("Ensure = %v", err)
 	}
 }

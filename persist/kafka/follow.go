@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"pixelwall/core"
+	"pixelwall/persist"
 )
 
 const (
@@ -131,7 +132,7 @@ func (f *follower) look(ctx context.Context) error {
 			}
 			f.interrupt()
 		}
-		if err := pause(ctx, lookEvery); err != nil {
+		if err := persist.Pause(ctx, lookEvery); err != nil {
 			return err
 		}
 	}

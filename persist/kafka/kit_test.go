@@ -16,31 +16,6 @@ import (
 	"pixelwall/core/coretest"
 )
 
-// patience is how long something may take that must happen sooner or later.
-const patience = 30 * time.Second
-
-func patiently(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// eventually polls until cond holds.
-func eventually(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	ctx := patiently(t)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !cond() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("%s: not within %v", what, patience)
-		case <-tick.C:
-		}
-	}
-}
-
 // fake starts a broker inside the test.
 func fake(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
 	t.Helper()
@@ -72,7 +47,7 @@ func open(t *testing.T, brokers []string, change ...func(*Options)) *Topic {
 		t.Fatal(err)
 	}
 	t.Cleanup(topic.Close)
-	if err := topic.Ensure(patiently(t)); err != nil {
+	if err := topic.Ensure(coretest.Patiently(t)); err != nil {
 		t.Fatal(err)
 	}
 	return topic
@@ -92,7 +67,7 @@ func trim(t *testing.T, topic *Topic, p int32, offset int64) {
 	t.Helper()
 	offsets := make(kadm.Offsets)
 	offsets.Add(kadm.Offset{Topic: topic.o.Topic, Partition: p, At: offset})
-	rs, err := kadm.NewClient(topic.cl).DeleteRecords(patiently(t), offsets)
+	rs, err := kadm.NewClient(topic.cl).DeleteRecords(coretest.Patiently(t), offsets)
 	if err == nil {
 		err = rs.Error()
 	}
@@ -116,7 +91,7 @@ func carry(t *testing.T, m *coretest.Memory, topic *Topic) (*carrier, context.Ca
 	t.Helper()
 	c := &carrier{Memory: m, topic: topic, moved: make(chan struct{})}
 	ctx, cancel := context.WithCancel(t.Context())
-	from, err := topic.Heads(patiently(t))
+	from, err := topic.Heads(coretest.Patiently(t))
 	if err != nil {
 		t.Fatal(err)
 	}

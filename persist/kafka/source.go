@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"pixelwall/core"
+	"pixelwall/persist"
 )
 
 // A layout is where the partitions of the topic lie.
@@ -143,7 +144,7 @@ func (s *source) again(ctx context.Context, fn func(context.Context) error) erro
 		}
 		s.t.counts.restarts.Add(1)
 		s.note(err)
-		if err := pause(ctx, backoff(failures)); err != nil {
+		if err := persist.Pause(ctx, backoff(failures)); err != nil {
 			return err
 		}
 	}
@@ -162,17 +163,6 @@ func heals(err error) bool {
 		return ke.Retriable
 	}
 	return true
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
-	}
 }
 
 // unavailable makes an error of ours of one of Kafka's: CodeInvalid when asking
@@ -200,7 +190,7 @@ func (s *source) settled(ctx context.Context, search func() error) error {
 			return err
 		}
 		s.t.counts.restarts.Add(1)
-		if err := pause(ctx, backoff(1)); err != nil {
+		if err := persist.Pause(ctx, backoff(1)); err != nil {
 			return err
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"pixelwall/core"
+	"pixelwall/core/coretest"
 	"pixelwall/tools/stack/stacktest"
 )
 
@@ -46,7 +47,7 @@ func TestAReaderBeginsAnywhereInARandomHistory(t *testing.T) {
 			all.next(r, int64(o))
 		}
 		mustAppend(t, topic, records...)
-		heads, err := topic.Heads(patiently(t))
+		heads, err := topic.Heads(coretest.Patiently(t))
 		if err != nil || heads[layoutShard] != all.Heads[layoutShard] {
 			t.Fatalf("seed %d: Heads %d, %v, want %d", seed, heads[layoutShard], err, all.Heads[layoutShard])
 		}
@@ -76,13 +77,13 @@ func TestTheClaimInForceComesFirst(t *testing.T) {
 		mustAppend(t, topic, hasty)
 		mustAppend(t, topic, w.batches(10)...)
 		mustAppend(t, topic, old.batches(15)...) // a deposed relay, at the very end
-		heads, err := topic.Heads(patiently(t))
+		heads, err := topic.Heads(coretest.Patiently(t))
 		if err != nil || heads[1] != 20 {
 			t.Errorf("Heads = %d, %v, want 20", heads[1], err)
 		}
 		for _, from := range []uint64{5, 10, 15, 20, 25} {
 			var first *core.Record
-			err := topic.TailShards(patiently(t), []core.ShardID{1}, core.Heads{1: from}, func(r *core.Record) error {
+			err := topic.TailShards(coretest.Patiently(t), []core.ShardID{1}, core.Heads{1: from}, func(r *core.Record) error {
 				first = r
 				return errHole
 			})
@@ -96,7 +97,7 @@ func TestTheClaimInForceComesFirst(t *testing.T) {
 		}
 		r := read(t, topic, core.Heads{})
 		r.reaches(t, 1, 20)
-		eventually(t, "the deposed relay's records are stale", func() bool { return r.count(core.Stale) == 15 })
+		coretest.Eventually(t, "the deposed relay's records are stale", func() bool { return r.count(core.Stale) == 15 })
 	})
 }
 
@@ -164,7 +165,7 @@ func TestAReaderThatIsOvertakenByRetentionMustReload(t *testing.T) {
 		// What is fetched ahead is at most what is there when the next answer comes.
 		fetched := topic.LastFetch()
 		mustAppend(t, topic, w.batch(1))
-		eventually(t, "it fetches ahead", func() bool { return topic.LastFetch().After(fetched) })
+		coretest.Eventually(t, "it fetches ahead", func() bool { return topic.LastFetch().After(fetched) })
 		mustAppend(t, topic, w.batches(10)...)
 		trim(t, topic, 0, -1)
 		mustAppend(t, topic, w.batch(1))
@@ -174,7 +175,7 @@ func TestAReaderThatIsOvertakenByRetentionMustReload(t *testing.T) {
 			if core.CodeOf(err) != core.CodeNotFound {
 				t.Errorf("Tail = %v", err)
 			}
-		case <-patiently(t).Done():
+		case <-coretest.Patiently(t).Done():
 			t.Fatal("Tail goes on over the hole")
 		}
 	})
@@ -196,7 +197,7 @@ func TestAValueThatIsNoRecordIsNamed(t *testing.T) {
 	topic := open(t, fake(t).ListenAddrs())
 	w := newWriter(3)
 	mustAppend(t, topic, w.claim(), w.start(), w.batch(1))
-	if err := topic.cl.ProduceSync(patiently(t), &kgo.Record{Topic: topic.o.Topic, Partition: 3, Value: []byte("not ours")}).FirstErr(); err != nil {
+	if err := topic.cl.ProduceSync(coretest.Patiently(t), &kgo.Record{Topic: topic.o.Topic, Partition: 3, Value: []byte("not ours")}).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 	for _, from := range []uint64{0, 1} {
@@ -217,7 +218,7 @@ func TestATopicThatIsMadeAnewMustBeReadAnew(t *testing.T) {
 	if err := cluster.DeleteTopic(topic.o.Topic); err != nil {
 		t.Fatal(err)
 	}
-	if err := topic.Ensure(patiently(t)); err != nil {
+	if err := topic.Ensure(coretest.Patiently(t)); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.end(t); core.CodeOf(err) != core.CodeNotFound {
@@ -227,7 +228,7 @@ func TestATopicThatIsMadeAnewMustBeReadAnew(t *testing.T) {
 	r = read(t, topic, core.Heads{0: 1}, 0)
 	again := &writer{Holder: core.Holder{Epoch: 2, Relay: 5}, shard: 0, seq: 1}
 	rs := []*core.Record{again.claim(), again.batch(4)}
-	eventually(t, "who wrote the old topic writes the new one", func() bool { return topic.Append(patiently(t), rs) == nil })
+	coretest.Eventually(t, "who wrote the old topic writes the new one", func() bool { return topic.Append(coretest.Patiently(t), rs) == nil })
 	r.reaches(t, 0, 5)
 }
 
@@ -249,16 +250,16 @@ func TestABrokerThatIsNotThereYetIsWaitedFor(t *testing.T) {
 		t.Error("healthy without a broker")
 	}
 	fake(t, kfake.NumBrokers(1), kfake.Ports(port))
-	if err := topic.Ensure(patiently(t)); err != nil {
+	if err := topic.Ensure(coretest.Patiently(t)); err != nil {
 		t.Fatal(err)
 	}
 	w := newWriter(0)
 	mustAppend(t, topic, w.claim(), w.start(), w.batch(1))
 	r.reaches(t, 0, 1)
-	if err := topic.Ping(patiently(t)); err != nil {
+	if err := topic.Ping(coretest.Patiently(t)); err != nil {
 		t.Errorf("Ping = %v", err)
 	}
-	if !topic.Healthy(patience) {
+	if !topic.Healthy(coretest.Patience) {
 		t.Errorf("the last fetch was at %v", topic.LastFetch())
 	}
 }
@@ -281,7 +282,7 @@ func TestABrokerThatRestartsCostsNothing(t *testing.T) {
 		under := w.batches(5)
 		stored := make(chan error, 1)
 		go func() { stored <- topic.Append(t.Context(), under) }()
-		eventually(t, "requests fail", func() bool { return failed() > before })
+		coretest.Eventually(t, "requests fail", func() bool { return failed() > before })
 		if topic.LastFetch().After(down.Add(time.Second)) {
 			t.Error("fetches without a broker")
 		}
@@ -291,7 +292,7 @@ func TestABrokerThatRestartsCostsNothing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-		case <-patiently(t).Done():
+		case <-coretest.Patiently(t).Done():
 			t.Fatal("the append did not end")
 		}
 		r.reaches(t, 0, w.seq)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"pixelwall/core"
+	"pixelwall/core/coretest"
 )
 
 // A writer makes the records of one shard as its relay would.
@@ -56,7 +57,7 @@ func newWriter(s core.ShardID) *writer {
 func mustAppend(t *testing.T, topic *Topic, rs ...*core.Record) {
 	t.Helper()
 	for part := range slices.Chunk(rs, AppendMax) {
-		if err := topic.Append(patiently(t), part); err != nil {
+		if err := topic.Append(coretest.Patiently(t), part); err != nil {
 			t.Fatalf("Append: %v", err)
 		}
 	}
@@ -123,7 +124,7 @@ func (r *reader) count(v core.Verdict) int {
 // reaches waits until the reader has come to seq of s, by way of each one before.
 func (r *reader) reaches(t *testing.T, s core.ShardID, seq uint64) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("seq %d of shard %d is read (at %d)", seq, s, r.head(s)), func() bool {
+	coretest.Eventually(t, fmt.Sprintf("seq %d of shard %d is read (at %d)", seq, s, r.head(s)), func() bool {
 		select {
 		case err := <-r.ended:
 			t.Fatalf("the reader ended at seq %d of %d with %v", r.head(s), seq, err)
@@ -143,7 +144,7 @@ func (r *reader) end(t *testing.T) error {
 	case err := <-r.ended:
 		r.ended <- err
 		return err
-	case <-patiently(t).Done():
+	case <-coretest.Patiently(t).Done():
 		t.Fatal("the reader goes on")
 		return nil
 	}

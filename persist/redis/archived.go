@@ -16,7 +16,7 @@ import (
 
 const (
 	archivedBytes = 8 * core.ShardsMax
-	archivedMax   = 256 // archives that count; beyond that nothing is forgotten
+	archivedMax   = 256 // archives that are waited for; one more is told that it is not
 )
 
 var (

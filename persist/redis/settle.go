@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"pixelwall/core"
+	"pixelwall/persist"
 )
 
 // settle brings a batch to its outcome: it is sent until Redis has answered it,
@@ -44,7 +45,7 @@ func (q *queue) settle(batch []*item) {
 		}
 		batch = q.giveUp(batch)
 		if len(batch) > 0 {
-			pause(q.c.ctx, retryEvery)
+			_ = persist.Pause(q.c.ctx, retryEvery)
 		}
 	}
 }
@@ -195,7 +196,7 @@ func (q *queue) judgeAgain(batch []*item) []*item {
 	config, err := q.c.reloadConfig(q.c.ctx, q.shard)
 	if err != nil {
 		batch = q.turnAway(q.giveUp(batch), unavailable(err))
-		pause(q.c.ctx, retryEvery)
+		_ = persist.Pause(q.c.ctx, retryEvery)
 		return batch
 	}
 	var good []*item
@@ -252,7 +253,7 @@ func (q *queue) awaitFence(batch []*item, err error) []*item {
 		if batch = q.giveUp(batch); len(batch) == 0 || q.c.ctx.Err() != nil {
 			return batch
 		}
-		pause(q.c.ctx, 2*retryEvery)
+		_ = persist.Pause(q.c.ctx, 2*retryEvery)
 		if st, err := q.c.stand(q.c.ctx, q.shard); err == nil && st.Armed && st.Epoch >= q.epoch {
 			q.epoch = st.Epoch
 			q.armed()

@@ -88,7 +88,7 @@ func (st *Stream) Tail(ctx context.Context, from core.Heads, fn func(*core.Recor
 			}
 		}
 		if err != nil {
-			pause(ctx, pauseAfter)
+			_ = persist.Pause(ctx, pauseAfter)
 		}
 		if full {
 			continue
@@ -100,15 +100,6 @@ func (st *Stream) Tail(ctx context.Context, from core.Heads, fn func(*core.Recor
 			return core.NewError(core.CodeUnavailable, "the store is closed")
 		case <-poll.C:
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pixelwall/core"
+	"pixelwall/persist"
 )
 
 // Where there is no topic, the outbox is the log: nothing is carried, and a
@@ -38,7 +39,7 @@ func (r *Relay) runAlone(ctx context.Context) {
 				parts.Go(func() { sh.loop(ctx, sh.stepAlone) })
 			}
 		}
-		if !pause(ctx, r.o.StandEvery) {
+		if persist.Pause(ctx, r.o.StandEvery) != nil {
 			return
 		}
 	}
@@ -95,7 +96,7 @@ func (sh *shard) takeOverAlone(ctx context.Context, stand *core.Stand) error {
 		return err
 	}
 	if stand.Canvas != 0 {
-		pause(ctx, reportTime)
+		_ = persist.Pause(ctx, reportTime)
 	}
 	now, err := o.Outbox.Stand(ctx, sh.id)
 	if err != nil {

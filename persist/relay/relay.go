@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"pixelwall/core"
+	"pixelwall/persist"
 )
 
 // Options are what a Relay stands on. All of the first group are needed.
@@ -91,13 +92,14 @@ type Relay struct {
 }
 
 type counters struct {
-	carried, takeOvers, republished, holes atomic.Int64
+	carried, takeOvers, stoodDown, republished, holes atomic.Int64
 }
 
 // Stats is what a relay did since it was made.
 type Stats struct {
 	Carried     int64 // records brought to the topic
 	TakeOvers   int64 // shards armed
+	StoodDown   int64 // take-overs given up because another relay was at the same shard
 	Republished int64 // records of a frozen outbox published again
 	Holes       int64 // take-overs that found the outbox to lack what the topic lacks too
 	Stale       int64 // records of somebody who was deposed, seen in the topic
@@ -106,7 +108,7 @@ type Stats struct {
 // Stats returns the counters.
 func (r *Relay) Stats() Stats {
 	return Stats{
-		Carried: r.stats.carried.Load(), TakeOvers: r.stats.takeOvers.Load(), Republished: r.stats.republished.Load(),
+		Carried: r.stats.carried.Load(), TakeOvers: r.stats.takeOvers.Load(), StoodDown: r.stats.stoodDown.Load(), Republished: r.stats.republished.Load(),
 		Holes: r.stats.holes.Load(), Stale: r.view.stale.Load(),
 	}
 }
@@ -178,18 +180,6 @@ func (r *Relay) watchSafe(ctx context.Context) {
 	}
 }
 
-// pause waits for d, or returns false when ctx ends.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}
-
 // base returns the snapshot that the view begins with: old enough to hold, with
 // the log after it, every request that may be sent again. Where there is none so
 // old, that is the whole log; the newest one is for a log that lacks its beginning.
@@ -234,7 +224,7 @@ func (r *Relay) follow(ctx context.Context) {
 			r.view.reset(nil)
 			newest = code == core.CodeNotFound && !newest
 		}
-		pause(ctx, r.o.StandEvery)
+		_ = persist.Pause(ctx, r.o.StandEvery)
 	}
 }
 

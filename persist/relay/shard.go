@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pixelwall/core"
+	"pixelwall/persist"
 )
 
 // A shard is one shard's way from the outbox to the topic. All of it belongs to
@@ -39,7 +40,7 @@ func (sh *shard) loop(ctx context.Context, step func(context.Context) (time.Dura
 		wait, err := step(ctx)
 		sh.tell(err)
 		if wait > 0 {
-			pause(ctx, wait)
+			_ = persist.Pause(ctx, wait)
 		}
 	}
 }
@@ -75,7 +76,11 @@ func (sh *shard) step(ctx context.Context) (time.Duration, error) {
 		us := core.Holder{Epoch: sh.epoch, Relay: o.ID}
 		sh.armed = sh.epoch != 0 && stand.Armed && stand.Epoch == sh.epoch && stand.Relay == o.ID && sh.holder() == us
 		if !sh.armed {
-			return o.StandEvery / 4, sh.takeOver(ctx, &stand)
+			err := sh.takeOver(ctx, &stand)
+			if err != nil && core.CodeOf(err) == core.CodeMismatch {
+				sh.relay.stats.stoodDown.Add(1)
+			}
+			return o.StandEvery / 4, err
 		}
 		if err := sh.configure(ctx, &stand); err != nil {
 			return o.StandEvery, err

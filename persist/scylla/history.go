@@ -2,9 +2,9 @@ package scylla
 
 import (
 	"context"
+	"errors"
 	"math"
 
-	"errors"
 	"github.com/gocql/gocql"
 
 	"pixelwall/core"

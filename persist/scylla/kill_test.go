@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pixelwall/core"
+	"pixelwall/core/coretest"
 	"pixelwall/tools/stack/servers"
 	"pixelwall/tools/stack/stacktest"
 )
@@ -17,18 +18,18 @@ func TestANodeThatIsLostHoldsNothingUpAndIsNoticed(t *testing.T) {
 	o := Options{Hosts: []string{node.Addr()}, Migrate: true}
 	s := ready(t, o)
 	written := []*core.Record{start(), placements(1, 100)}
-	eventually(t, "the first rows are written", func() bool { return s.Write(t.Context(), written) == nil })
+	coretest.Eventually(t, "the first rows are written", func() bool { return s.Write(t.Context(), written) == nil })
 	before := s.Disturbed()
 
 	if err := node.Pause(); err != nil {
 		t.Fatal(err)
 	}
 	allUnavailable(t, s, testPatience)
-	eventually(t, "health tells of a node that stands still", func() bool { return s.Health() == "unavailable" })
+	coretest.Eventually(t, "health tells of a node that stands still", func() bool { return s.Health() == "unavailable" })
 	if err := node.Continue(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a node that goes on is used", func() bool { return s.Write(t.Context(), written) == nil && s.Health() == "ok" })
+	coretest.Eventually(t, "a node that goes on is used", func() bool { return s.Write(t.Context(), written) == nil && s.Health() == "ok" })
 	if s.Disturbed() == before {
 		t.Error("writes had no answer, and nobody is told to write again")
 	}
@@ -38,7 +39,7 @@ func TestANodeThatIsLostHoldsNothingUpAndIsNoticed(t *testing.T) {
 		t.Fatal(err)
 	}
 	allUnavailable(t, s, testPatience)
-	eventually(t, "health tells of a node that was killed", func() bool { return s.Health() == "unavailable" })
+	coretest.Eventually(t, "health tells of a node that was killed", func() bool { return s.Health() == "unavailable" })
 	if s.Disturbed() == before {
 		t.Error("a node was killed, and nobody is told to write again")
 	}
@@ -48,7 +49,7 @@ func TestANodeThatIsLostHoldsNothingUpAndIsNoticed(t *testing.T) {
 	if err := node.Restart(ctx); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a node that came back is used", func() bool { return s.Write(t.Context(), written) == nil && s.Health() == "ok" })
+	coretest.Eventually(t, "a node that came back is used", func() bool { return s.Write(t.Context(), written) == nil && s.Health() == "ok" })
 	if s.Disturbed() == before {
 		t.Error("a node came back, and nobody is told to write again")
 	}
@@ -74,7 +75,7 @@ func TestOneNodeOfThreeMayBeKilled(t *testing.T) {
 		}
 		return err
 	}
-	eventually(t, "the first rows are written", func() bool { return write() == nil })
+	coretest.Eventually(t, "the first rows are written", func() bool { return write() == nil })
 	before := s.Disturbed()
 	if err := stack.Cassandra[2].Kill(); err != nil {
 		t.Fatal(err)
@@ -84,7 +85,7 @@ func TestOneNodeOfThreeMayBeKilled(t *testing.T) {
 			t.Errorf("with two nodes of three: %v", err)
 		}
 	}
-	eventually(t, "the archive is told", func() bool { return s.Disturbed() > before })
+	coretest.Eventually(t, "the archive is told", func() bool { return s.Disturbed() > before })
 	h, err := s.Heads(t.Context())
 	if err != nil || h[0] != next-1 {
 		t.Errorf("Heads = %v, %v, want %d", h[:1], err, next-1)

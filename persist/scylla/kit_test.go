@@ -65,7 +65,7 @@ func ready(t *testing.T, o Options) *Store {
 			t.Logf("the store is %s: %v", s.Health(), s.why.Load())
 		}
 	}()
-	eventually(t, "the store connects", func() bool { return s.Health() == "ok" })
+	coretest.Eventually(t, "the store connects", func() bool { return s.Health() == "ok" })
 	return s
 }
 
@@ -73,21 +73,6 @@ func ready(t *testing.T, o Options) *Store {
 func fresh(t *testing.T) *Store {
 	t.Helper()
 	return ready(t, testOptions(t, stacktest.CQL(t)))
-}
-
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	within := time.NewTimer(testPatience)
-	defer within.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-within.C:
-			t.Fatalf("not within %v: %s", testPatience, what)
-		}
-	}
 }
 
 // A carrier is coretest's sequencer whose answers come when its records are in

@@ -13,6 +13,7 @@ import (
 	"github.com/gocql/gocql"
 
 	"pixelwall/core"
+	"pixelwall/core/coretest"
 	"pixelwall/tools/stack/stacktest"
 )
 
@@ -99,7 +100,7 @@ func TestADatabaseThatTakesConnectionsAndSaysNothingHoldsNothingUp(t *testing.T)
 	o := Options{Hosts: []string{l.Addr().String()}, Username: "u", Password: "geheim", Timeout: 50 * time.Millisecond,
 		Logger: slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	s := openStore(t, o)
-	eventually(t, "the first try fails", func() bool { return s.why.Load().Msg == "the history does not answer" })
+	coretest.Eventually(t, "the first try fails", func() bool { return s.why.Load().Msg == "the history does not answer" })
 	allUnavailable(t, s, testPatience)
 	mu.Lock()
 	defer mu.Unlock()
@@ -138,7 +139,7 @@ func TestMigrationsRunOnceWhoeverStartsThem(t *testing.T) {
 	o := testOptions(t, stacktest.CQL(t))
 	o.Migrate = false
 	s := openStore(t, o)
-	eventually(t, "the store sees that there are no tables", func() bool { return s.Health() == "not_migrated" })
+	coretest.Eventually(t, "the store sees that there are no tables", func() bool { return s.Health() == "not_migrated" })
 	if _, err := s.Heads(t.Context()); core.CodeOf(err) != core.CodeUnavailable {
 		t.Errorf("Heads without tables = %v", err)
 	}
@@ -154,7 +155,7 @@ func TestMigrationsRunOnceWhoeverStartsThem(t *testing.T) {
 	if err := s.Migrate(t.Context()); err != nil {
 		t.Errorf("once more: %v", err)
 	}
-	eventually(t, "the store connects", func() bool { return s.Health() == "ok" })
+	coretest.Eventually(t, "the store connects", func() bool { return s.Health() == "ok" })
 	mustWrite(t, s, start(), placements(1, 3))
 	if err := s.Migrate(t.Context()); err != nil {
 		t.Errorf("with rows in it: %v", err)
@@ -168,7 +169,7 @@ func TestTablesOfANewerProgramAreLeftAlone(t *testing.T) {
 	s := fresh(t)
 	execute(t, s, `INSERT INTO schema_version (part, version, name) VALUES (0, ?, 'of tomorrow')`, SchemaVersion()+1)
 	other := openStore(t, s.o)
-	eventually(t, "the store sees it", func() bool { return other.Health() == "mismatch" })
+	coretest.Eventually(t, "the store sees it", func() bool { return other.Health() == "mismatch" })
 	if _, err := other.Heads(t.Context()); core.CodeOf(err) != core.CodeMismatch {
 		t.Errorf("Heads = %v", err)
 	}
@@ -194,7 +195,7 @@ func TestAKeyspaceHasOneCanvas(t *testing.T) {
 	o := s.o
 	o.Canvas = testCanvas + 1
 	other := openStore(t, o)
-	eventually(t, "the store sees it", func() bool { return other.Health() == "mismatch" })
+	coretest.Eventually(t, "the store sees it", func() bool { return other.Health() == "mismatch" })
 	if _, err := other.Pixel(t.Context(), 0, 0, 0, 1); core.CodeOf(err) != core.CodeMismatch {
 		t.Errorf("Pixel = %v", err)
 	}
@@ -216,7 +217,7 @@ func TestAKeyspaceThatWasDroppedIsBegunAnew(t *testing.T) {
 	if err := s.change(t.Context(), scout, "DROP KEYSPACE "+s.o.Keyspace); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the watermark is that of a new keyspace", func() bool {
+	coretest.Eventually(t, "the watermark is that of a new keyspace", func() bool {
 		p, err := s.Watermark(t.Context(), 0)
 		return err == nil && p.Seq == 0
 	})

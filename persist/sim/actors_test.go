@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pixelwall/core"
+	"pixelwall/persist"
 	"pixelwall/persist/archive"
 	"pixelwall/persist/relay"
 	"pixelwall/persist/snapshot"
@@ -124,7 +125,7 @@ func (w *world) publisher(p *process) {
 func (w *world) admin(p *process) {
 	r := rand.New(rand.NewPCG(w.seed, 4+p.life))
 	outbox := w.outbox.As(p.hook)
-	for wait(p.ctx, time.Second+time.Duration(r.IntN(1e6))) {
+	for persist.Pause(p.ctx, time.Second+time.Duration(r.IntN(1e6))) == nil {
 		if w.isCalm() || r.Float64() >= w.rates.configure {
 			continue
 		}

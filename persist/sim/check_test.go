@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"pixelwall/core"
+	"pixelwall/persist"
 )
 
 // settle waits until everybody has come to the same place, and checks that it is
 // the right one.
 func (w *world) settle() {
 	apart := ""
-	for began := time.Now(); time.Since(began) < settleFor; wait(w.ctx, 500*time.Millisecond) {
+	for began := time.Now(); time.Since(began) < settleFor; _ = persist.Pause(w.ctx, 500*time.Millisecond) {
 		if apart = w.apart(); apart == "" {
 			w.check()
 			return

@@ -9,6 +9,7 @@ import (
 
 	"pixelwall/core"
 	"pixelwall/core/coretest"
+	"pixelwall/persist"
 	"pixelwall/persist/failover"
 )
 
@@ -60,7 +61,7 @@ func (e *edge) follow(p *process) {
 			e.fold = nil
 			e.mu.Unlock()
 		}
-		wait(p.ctx, 100*time.Millisecond)
+		_ = persist.Pause(p.ctx, 100*time.Millisecond)
 	}
 }
 
@@ -91,7 +92,7 @@ func (e *edge) sources(p *process) (core.Log, func(context.Context) (*core.Snaps
 func (e *edge) load(p *process, latest func(context.Context) (*core.Snapshot, error)) bool {
 	base, err := latest(p.ctx)
 	if err != nil && core.CodeOf(err) != core.CodeNotFound {
-		wait(p.ctx, 200*time.Millisecond)
+		_ = persist.Pause(p.ctx, 200*time.Millisecond)
 		return false
 	}
 	fold, err := core.NewFold(base)
@@ -139,7 +140,7 @@ func (e *edge) heads() (h core.Heads) {
 // report tells the outbox what was seen.
 func (e *edge) report(p *process) {
 	outbox := e.w.outbox.As(p.hook)
-	for wait(p.ctx, time.Second) {
+	for persist.Pause(p.ctx, time.Second) == nil {
 		heads := e.heads()
 		for _, s := range e.w.shards() {
 			if heads[s] > 0 {
@@ -154,7 +155,7 @@ func (e *edge) place(p *process) {
 	r := rand.New(rand.NewPCG(e.w.seed, number(p.name)+p.life))
 	page := core.Request{Instance: p.id("page")}
 	s := &sender{w: e.w, p: p, outbox: e.w.plant.outbox(p, e.w.outbox.As(p.hook))}
-	for wait(p.ctx, time.Duration(r.ExpFloat64()*float64(250*time.Millisecond))+1) && !e.w.isCalm() {
+	for persist.Pause(p.ctx, time.Duration(r.ExpFloat64()*float64(250*time.Millisecond))+1) == nil && !e.w.isCalm() {
 		shards := e.w.shards()
 		shard := shards[r.IntN(len(shards))]
 		w, h := e.w.present().Geometry().Area(shard)
@@ -215,7 +216,7 @@ func (s *sender) send(shard core.ShardID, batch []core.Event) {
 		} else {
 			s.w.note("ambiguous")
 		}
-		wait(s.p.ctx, 100*time.Millisecond)
+		_ = persist.Pause(s.p.ctx, 100*time.Millisecond)
 	}
 }
 

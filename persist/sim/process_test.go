@@ -10,6 +10,7 @@ import (
 
 	"pixelwall/core"
 	"pixelwall/core/coretest"
+	"pixelwall/persist"
 )
 
 // A process is one life of a relay, a worker or an edge: what it has in memory
@@ -41,7 +42,7 @@ func (w *world) processes(name string, run func(*process)) {
 			p.ctx, p.kill = context.WithCancel(w.ctx)
 			run(p)
 			p.kill()
-			wait(w.ctx, time.Duration(r.ExpFloat64()*float64(time.Second))+1)
+			_ = persist.Pause(w.ctx, time.Duration(r.ExpFloat64()*float64(time.Second))+1)
 		}
 	})
 }
@@ -92,7 +93,7 @@ func (p *process) decide(ctx context.Context, c coretest.Call, effect func() err
 	}
 	if until, away := p.w.isAway(c.Port); away {
 		if r.IntN(2) == 0 { // no answer instead of a refusal
-			wait(ctx, min(time.Until(until), time.Second))
+			_ = persist.Pause(ctx, min(time.Until(until), time.Second))
 		}
 		return errAway
 	}
@@ -105,7 +106,7 @@ func (p *process) decide(ctx context.Context, c coretest.Call, effect func() err
 // travel is the way there. A call of a dead process never arrives; one of a
 // process that is asleep leaves when it wakes.
 func (p *process) travel(ctx context.Context, r *rand.Rand) error {
-	wait(ctx, time.Duration(100_000+r.IntN(2_900_000)))
+	_ = persist.Pause(ctx, time.Duration(100_000+r.IntN(2_900_000)))
 	for {
 		p.mu.Lock()
 		asleep := time.Until(p.asleep)
@@ -113,7 +114,7 @@ func (p *process) travel(ctx context.Context, r *rand.Rand) error {
 		if asleep <= 0 || p.ctx.Err() != nil {
 			break
 		}
-		wait(p.ctx, asleep)
+		_ = persist.Pause(p.ctx, asleep)
 	}
 	if p.ctx.Err() != nil {
 		return errCrashed
@@ -147,7 +148,7 @@ func (p *process) fate(ctx context.Context, c coretest.Call, effect func() error
 		return errFailed
 	case chance(rates.held):
 		p.w.note("held")
-		wait(p.ctx, later) // beyond its own deadline, too
+		_ = persist.Pause(p.ctx, later) // beyond its own deadline, too
 		if p.ctx.Err() != nil {
 			return errCrashed
 		}
@@ -173,7 +174,7 @@ func (p *process) fate(ctx context.Context, c coretest.Call, effect func() error
 func (w *world) late(c coretest.Call, effect func() error, d time.Duration) {
 	w.note("late " + c.Method)
 	w.work.Go(func() {
-		if wait(w.ctx, d) {
+		if persist.Pause(w.ctx, d) == nil {
 			_ = effect()
 		}
 	})

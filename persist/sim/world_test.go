@@ -23,6 +23,7 @@ import (
 
 	"pixelwall/core"
 	"pixelwall/core/coretest"
+	"pixelwall/persist"
 )
 
 // A world is one run.
@@ -131,7 +132,7 @@ func nowMS() int64 { return time.Now().UnixMilli() }
 func (w *world) storm() {
 	w.startActors()
 	w.work.Go(w.weather)
-	wait(w.ctx, stormFor)
+	_ = persist.Pause(w.ctx, stormFor)
 	w.mu.Lock()
 	w.calm = true
 	w.away = make(map[string]time.Time)
@@ -150,8 +151,8 @@ func (w *world) weather() {
 	r := rand.New(rand.NewPCG(w.seed, 2))
 	const every = 100 * time.Millisecond
 	happens := func(rate float64) bool { return r.Float64() < rate*every.Seconds() }
-	wait(w.ctx, 500*time.Millisecond)
-	for wait(w.ctx, every+time.Duration(r.IntN(1e6))) && !w.isCalm() {
+	_ = persist.Pause(w.ctx, 500*time.Millisecond)
+	for persist.Pause(w.ctx, every+time.Duration(r.IntN(1e6))) == nil && !w.isCalm() {
 		for _, service := range []string{"outbox", "topic", "archive"} {
 			if happens(w.rates.cut) {
 				w.cut(service, time.Duration(r.ExpFloat64()*float64(3*time.Second)))
@@ -217,17 +218,5 @@ func (w *world) wrong(format string, args ...any) {
 	defer w.mu.Unlock()
 	if len(w.problems) < 12 {
 		w.problems = append(w.problems, fmt.Sprintf(format, args...))
-	}
-}
-
-// wait waits for d, or returns false when ctx ends.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return ctx.Err() == nil
 	}
 }

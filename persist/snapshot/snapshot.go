@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"pixelwall/core"
+	"pixelwall/persist"
 )
 
 // Options are what a Worker stands on.
@@ -77,7 +78,7 @@ func (w *Worker) Run(ctx context.Context) {
 			warned = err.Error()
 			w.o.Logger.Warn("no snapshots for a while", "err", err)
 		}
-		pause(ctx, w.o.LeaseTTL/3)
+		_ = persist.Pause(ctx, w.o.LeaseTTL/3)
 	}
 	if w.o.Leases != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -91,15 +92,6 @@ func (w *Worker) hold(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	return w.o.Leases.Hold(ctx, 0, role, w.o.Owner, w.o.LeaseTTL)
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }
 
 var (

@@ -12,49 +12,16 @@ import (
 	"pixelwall/core/coretest"
 )
 
-// A bench is a topic that a worker follows, and where it puts snapshots.
-type bench struct {
-	topic   *coretest.MemoryTopic
-	archive *coretest.MemoryArchive
-	outbox  *coretest.MemoryOutbox // for its leases
-	config  core.Config
-	heads   core.Heads
-}
-
-func nowMS() int64 { return time.Now().UnixMilli() }
+// A bench is a log that a worker follows, and where it puts snapshots.
+type bench struct{ *coretest.Script }
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	p, _ := core.NamedPalette("place2017")
-	b := &bench{topic: coretest.NewMemoryTopic(2), archive: coretest.NewMemoryArchive(nowMS, 1000), outbox: coretest.NewMemoryOutbox(nowMS)}
-	b.config = core.Config{Version: 1, Width: 600, Height: 512, Bits: 4, Palette: p, BurstMax: 1}
-	for _, s := range b.config.Geometry().Shards() {
-		b.append(t, &core.Record{Kind: core.KindClaim, Shard: s}, &core.Record{Kind: core.KindStart, Shard: s, Config: &b.config})
-		b.append(t, &core.Record{Kind: core.KindMarker, Shard: s, First: core.EpochSeq(1) + 1})
-	}
-	return b
-}
-
-func (b *bench) append(t *testing.T, rs ...*core.Record) {
-	t.Helper()
-	for _, r := range rs {
-		r.Canvas, r.Epoch, r.Relay, r.TimeMS = 7, 1, 9, nowMS()
-		if r.Kind != core.KindClaim {
-			b.heads[r.Shard] = r.Last()
-		}
-	}
-	if err := b.topic.As(nil).Append(t.Context(), rs); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (b *bench) event(s core.ShardID, color uint8) *core.Record {
-	seq := b.heads[s] + 1
-	return &core.Record{Kind: core.KindPlacements, Shard: s, First: seq, Events: []core.Event{{Offset: uint32(seq) % 80, Color: color}}}
+	return &bench{coretest.NewScript(t, 600, 1000)}
 }
 
 func (b *bench) worker(owner uint64, log core.Log) *Worker {
-	return New(Options{Owner: owner, Log: log, Snapshots: b.archive.As(nil), Leases: b.outbox.As(nil), NowMS: nowMS})
+	return New(Options{Owner: owner, Log: log, Snapshots: b.Archive.As(nil), Leases: b.Outbox.As(nil), NowMS: coretest.ScriptNowMS})
 }
 
 func run(t *testing.T, w *Worker) (stop func()) {
@@ -73,13 +40,13 @@ func run(t *testing.T, w *Worker) (stop func()) {
 // latest returns the newest snapshot, which must be the fold of the topic up to its heads.
 func (b *bench) latest(t *testing.T) *core.Snapshot {
 	t.Helper()
-	snap, err := b.archive.As(nil).Latest(t.Context())
+	snap, err := b.Archive.As(nil).Latest(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	fold := &core.Fold{}
-	for _, s := range b.config.Geometry().Shards() {
-		for _, r := range b.topic.Records(s) {
+	for _, s := range b.Config.Geometry().Shards() {
+		for _, r := range b.Topic.Records(s) {
 			if r.Kind != core.KindClaim && r.Last() > snap.Heads[s] {
 				break
 			}
@@ -103,15 +70,15 @@ func (b *bench) latest(t *testing.T) *core.Snapshot {
 func TestASnapshotIsPutWhenSomethingChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		w := b.worker(1, b.topic.As(nil))
+		w := b.worker(1, b.Topic.As(nil))
 		stop := run(t, w)
 		defer stop()
 		for i := range 4 {
-			b.append(t, b.event(0, uint8(i)), b.event(0, 3))
-			b.append(t, b.event(1, 5))
+			b.Append(t, b.Events(0, 1, uint8(i)), b.Events(0, 1, 3))
+			b.Append(t, b.Events(1, 1, 5))
 			time.Sleep(61 * time.Second)
-			if snap := b.latest(t); snap.Heads != b.heads {
-				t.Fatalf("round %d: the snapshot is at %v, want %v", i, snap.Heads[:2], b.heads[:2])
+			if snap := b.latest(t); snap.Heads != b.Heads {
+				t.Fatalf("round %d: the snapshot is at %v, want %v", i, snap.Heads[:2], b.Heads[:2])
 			}
 		}
 		before := w.Stats()
@@ -128,19 +95,19 @@ func TestAHoleIsNeverSteppedOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		var hidden atomic.Uint64
-		w := b.worker(1, holed{b.topic.As(nil), &hidden})
+		w := b.worker(1, holed{b.Topic.As(nil), &hidden})
 		stop := run(t, w)
 		defer stop()
-		b.append(t, b.event(0, 1))
-		b.append(t, b.event(1, 1))
+		b.Append(t, b.Events(0, 1, 1))
+		b.Append(t, b.Events(1, 1, 1))
 		time.Sleep(2 * time.Minute)
 		whole := b.latest(t)
-		lost := b.event(0, 9)
+		lost := b.Events(0, 1, 9)
 		hidden.Store(lost.First)
-		b.append(t, lost)
+		b.Append(t, lost)
 		for range 5 {
-			b.append(t, b.event(0, 2))
-			b.append(t, b.event(1, 2))
+			b.Append(t, b.Events(0, 1, 2))
+			b.Append(t, b.Events(1, 1, 2))
 			time.Sleep(2 * time.Minute)
 			if snap := b.latest(t); snap.Heads[0] != whole.Heads[0] {
 				t.Fatalf("shard 0 went on to %d over a hole after %d", snap.Heads[0], whole.Heads[0])
@@ -151,8 +118,8 @@ func TestAHoleIsNeverSteppedOver(t *testing.T) {
 		}
 		hidden.Store(0)
 		time.Sleep(2 * time.Minute)
-		if snap := b.latest(t); snap.Heads != b.heads {
-			t.Errorf("with the record back the snapshot is at %v, want %v", snap.Heads[:2], b.heads[:2])
+		if snap := b.latest(t); snap.Heads != b.Heads {
+			t.Errorf("with the record back the snapshot is at %v, want %v", snap.Heads[:2], b.Heads[:2])
 		}
 	})
 }
@@ -176,17 +143,17 @@ func (h holed) Tail(ctx context.Context, from core.Heads, fn func(*core.Record) 
 func TestADeposedRelayIsInNoSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		w := b.worker(1, b.topic.As(nil))
+		w := b.worker(1, b.Topic.As(nil))
 		stop := run(t, w)
 		defer stop()
-		zombie := b.event(0, 9)
+		zombie := b.Events(0, 1, 9)
 		zombie.Canvas, zombie.Epoch, zombie.Relay = 7, 1, 666
-		if err := b.topic.As(nil).Append(t.Context(), []*core.Record{zombie}); err != nil {
+		if err := b.Topic.As(nil).Append(t.Context(), []*core.Record{zombie}); err != nil {
 			t.Fatal(err)
 		}
-		b.append(t, b.event(0, 2))
+		b.Append(t, b.Events(0, 1, 2))
 		time.Sleep(2 * time.Minute)
-		if snap := b.latest(t); snap.Heads != b.heads || w.Stats().Stale != 1 {
+		if snap := b.latest(t); snap.Heads != b.Heads || w.Stats().Stale != 1 {
 			t.Errorf("at %v, %+v", snap.Heads[:2], w.Stats())
 		}
 	})
@@ -195,22 +162,22 @@ func TestADeposedRelayIsInNoSnapshot(t *testing.T) {
 func TestOneOfTwoWorkersPutsAndTheOtherTakesOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		first, second := b.worker(1, b.topic.As(nil)), b.worker(2, b.topic.As(nil))
+		first, second := b.worker(1, b.Topic.As(nil)), b.worker(2, b.Topic.As(nil))
 		stopFirst := run(t, first)
 		synctest.Wait()
 		stopSecond := run(t, second)
 		defer stopSecond()
 		for range 3 {
-			b.append(t, b.event(0, 1))
+			b.Append(t, b.Events(0, 1, 1))
 			time.Sleep(time.Minute)
 		}
 		if first.Stats().Put < 2 || second.Stats().Put != 0 {
 			t.Errorf("the first put %d, the second %d", first.Stats().Put, second.Stats().Put)
 		}
 		stopFirst()
-		b.append(t, b.event(0, 4))
+		b.Append(t, b.Events(0, 1, 4))
 		time.Sleep(2 * time.Minute)
-		if snap := b.latest(t); snap.Heads != b.heads || second.Stats().Put == 0 {
+		if snap := b.latest(t); snap.Heads != b.Heads || second.Stats().Put == 0 {
 			t.Errorf("the second put %d, the snapshot is at %v", second.Stats().Put, snap.Heads[:2])
 		}
 	})
@@ -227,16 +194,16 @@ func TestFaultsAreWaitedOut(t *testing.T) {
 			}
 			return effect()
 		}
-		w := New(Options{Owner: 1, Log: b.topic.As(flaky), Snapshots: b.archive.As(flaky), NowMS: nowMS, Every: 5 * time.Second})
+		w := New(Options{Owner: 1, Log: b.Topic.As(flaky), Snapshots: b.Archive.As(flaky), NowMS: coretest.ScriptNowMS, Every: 5 * time.Second})
 		stop := run(t, w)
 		defer stop()
 		for range 100 {
-			b.append(t, b.event(0, 1))
+			b.Append(t, b.Events(0, 1, 1))
 			time.Sleep(time.Second)
 		}
 		time.Sleep(2 * time.Minute)
-		if snap := b.latest(t); snap.Heads != b.heads {
-			t.Errorf("at %v, want %v", snap.Heads[:2], b.heads[:2])
+		if snap := b.latest(t); snap.Heads != b.Heads {
+			t.Errorf("at %v, want %v", snap.Heads[:2], b.Heads[:2])
 		}
 	})
 }
@@ -245,15 +212,15 @@ func TestEveryShardIsPublishedEachTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		var failing atomic.Bool
-		port := b.outbox.As(func(_ context.Context, c coretest.Call, effect func() error) error {
+		port := b.Outbox.As(func(_ context.Context, c coretest.Call, effect func() error) error {
 			if failing.Load() && c.Method == "Publish" && c.Shard == 0 {
 				return errors.New("no answer")
 			}
 			return effect()
 		})
-		board := core.NewBoard(b.config.Geometry(), 0)
+		board := core.NewBoard(b.Config.Geometry(), 0)
 		for s := range core.ShardID(2) {
-			base := core.Base{Canvas: 7, Config: &b.config, Pixels: board.Pixels(s), TimeMS: nowMS()}
+			base := core.Base{Canvas: 7, Config: &b.Config, Pixels: board.Pixels(s), TimeMS: coretest.ScriptNowMS()}
 			for _, err := range []error{
 				port.Fence(t.Context(), s, 1), port.Rebuild(t.Context(), s, 1, base),
 				port.Arm(t.Context(), s, core.Holder{Epoch: 1, Relay: 9}, core.EpochSeq(1), 0),
@@ -271,12 +238,12 @@ func TestEveryShardIsPublishedEachTime(t *testing.T) {
 		}()
 		time.Sleep(1500 * time.Millisecond)
 		for s := range core.ShardID(2) {
-			if b.outbox.Copies(s) != 1 {
-				t.Errorf("shard %d was published %d times", s, b.outbox.Copies(s))
+			if b.Outbox.Copies(s) != 1 {
+				t.Errorf("shard %d was published %d times", s, b.Outbox.Copies(s))
 			}
 		}
 		failing.Store(true)
-		wide := b.config
+		wide := b.Config
 		wide.Version, wide.BurstMax = 2, 2
 		for s := range core.ShardID(2) {
 			if err := port.Configure(t.Context(), s, &wide); err != nil {
@@ -284,13 +251,13 @@ func TestEveryShardIsPublishedEachTime(t *testing.T) {
 			}
 		}
 		time.Sleep(2 * time.Second)
-		if b.outbox.Copies(0) != 1 || b.outbox.Copies(1) != 2 {
-			t.Errorf("%d and %d copies: a shard that fails holds up the other, or nothing failed", b.outbox.Copies(0), b.outbox.Copies(1))
+		if b.Outbox.Copies(0) != 1 || b.Outbox.Copies(1) != 2 {
+			t.Errorf("%d and %d copies: a shard that fails holds up the other, or nothing failed", b.Outbox.Copies(0), b.Outbox.Copies(1))
 		}
 		failing.Store(false)
 		time.Sleep(2 * time.Second)
-		if b.outbox.Copies(0) != 2 {
-			t.Errorf("%d copies after the fault", b.outbox.Copies(0))
+		if b.Outbox.Copies(0) != 2 {
+			t.Errorf("%d copies after the fault", b.Outbox.Copies(0))
 		}
 		cancel()
 		<-done

@@ -85,7 +85,7 @@ func TestChaos(t *testing.T) {
 			continue
 		}
 		if planned == 0 {
-			fmt.Printf("chaos: seed %d, to repeat: make chaos CHAOS=%s SEED=%d\n", seed, strings.ReplaceAll(*which, " ", ""), seed)
+			fmt.Printf("chaos: seed %d, to repeat: make chaos CHAOS=%q SEED=%d\n", seed, *which, seed)
 		}
 		planned++
 		t.Run(s.name, func(t *testing.T) { s.run(t, seed+uint64(i)) })

@@ -5,8 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,12 +13,7 @@ import (
 	"pixelwall/core"
 )
 
-var drainEvents = flag.Int("drain.events", numberOf(os.Getenv("PIXELWALL_DRAIN")), "placements to archive while worker and node are killed; 0 runs none")
-
-func numberOf(text string) int {
-	n, _ := strconv.Atoi(text)
-	return n
-}
+var drainEvents = flag.Int("drain.events", 0, "placements to archive while worker and node are killed; 0 runs none")
 
 // TestDrain lets an archive worker find a log of a million placements, and kills it
 // five times and its only CQL node twice before it is through. What event_log then

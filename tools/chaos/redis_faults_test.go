@@ -19,6 +19,7 @@ import (
 var redisFaults = []scenario{
 	{"T4 Redis killed, slow fsync", true, redisKilled},
 	{"T4 Redis killed, Kafka down", true, redisKilledAlone},
+	{"Redis alone killed", false, redisAlone},
 	{"T5 Redis frozen", false, redisFrozen},
 	{"T6 Redis failover", false, redisFailover},
 	{"T7 AOF torn", false, aofTorn},
@@ -104,6 +105,29 @@ func redisKilled(t *testing.T, seed uint64) {
 	end()
 	w.underLoad()
 	w.load.note("rounds=%d", rounds)
+	w.felt("pixelwall_redis_unfenced_total", "pixelwall_redis_ambiguous_total", "pixelwall_relay_takeovers_total", "pixelwall_redis_breaker_openings_total")
+	w.settle(expected{})
+}
+
+// redisAlone kills Redis, the relay and the archive by turns where there is nothing
+// else: the streams are the log, and the archive is a folder.
+func redisAlone(t *testing.T, seed uint64) {
+	w := newWall(t, seed, layout{alone: true}).open()
+	for _, name := range []string{"", "relay-1", "", "worker-1", ""} {
+		w.underLoad()
+		before := w.epochs()
+		if name != "" {
+			w.get(name).kill()
+		}
+		kill(t, w.redis[0])
+		lasts(t, time.Duration(w.rnd.IntN(800))*time.Millisecond)
+		restart(t, w.redis[0])
+		if name != "" {
+			w.get(name).start(upTime)
+		}
+		w.tookOver(before, time.Minute)
+	}
+	w.underLoad()
 	w.felt("pixelwall_redis_unfenced_total", "pixelwall_redis_ambiguous_total", "pixelwall_relay_takeovers_total", "pixelwall_redis_breaker_openings_total")
 	w.settle(expected{})
 }

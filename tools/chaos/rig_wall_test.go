@@ -209,13 +209,17 @@ func (w *wall) count(name string) (n float64) {
 	return n
 }
 
-// felt fails the test unless a counter is above zero: a fault that nothing noticed
-// tests nothing.
+// feltTime is how long a fault may take to be noticed; what has no answer is sent again
+// for 30 s.
+const feltTime = 40 * time.Second
+
+// felt fails the test unless each counter comes above zero: a fault that nothing
+// noticed tests nothing.
 func (w *wall) felt(names ...string) {
 	w.t.Helper()
 	for _, name := range names {
-		n := w.count(name)
-		if n == 0 {
+		n := 0.0
+		if !poll(feltTime, func() bool { n = w.count(name); return n > 0 }) {
 			w.t.Errorf("%s is 0: the fault was not felt", name)
 		}
 		w.load.note("%s=%.0f", strings.TrimSuffix(strings.TrimPrefix(name, "pixelwall_"), "_total"), n)

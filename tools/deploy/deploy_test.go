@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"pixelwall/core/coretest"
 	"pixelwall/wire"
 )
 
@@ -138,7 +139,7 @@ func TestAnUpgradeFollowsHTTPOnOneConnection(t *testing.T) {
 		token := v.token()
 		// A proxy may need a moment to take the connection of an answer back, so
 		// this is tried until the two meet. Each try has to work all the same.
-		eventually(t, "an upgrade on a connection that served HTTP before", func() bool {
+		coretest.Eventually(t, "an upgrade on a connection that served HTTP before", func() bool {
 			c := v.connect()
 			defer c.Close()
 			v.first(c, "/api/v1/canvas/info")
@@ -172,7 +173,7 @@ func TestUpgradesOnSharedConnectionsGiveTheirPlaceBack(t *testing.T) {
 				t.Fatalf("a page of another site is answered with %d", got)
 			}
 			// The server hears of the end of the one before through the proxy.
-			eventually(t, "room for another connection", func() bool {
+			coretest.Eventually(t, "room for another connection", func() bool {
 				status := open(p.origin())
 				if status != 101 && status != 429 {
 					t.Fatalf("answered with %d", status)
@@ -264,7 +265,7 @@ func TestHAProxysCheckFindsTheServerAlive(t *testing.T) {
 	eachProxy(t, func(t *testing.T, k kind) {
 		tp := newTap(t, serve(t).addr)
 		p := k.before(t, tp.addr, "check inter 2s", "check inter 20ms fall 1")
-		eventually(t, "some checks", func() bool { return tp.count("GET /livez HTTP/1.0") >= 5 })
+		coretest.Eventually(t, "some checks", func() bool { return tp.count("GET /livez HTTP/1.0") >= 5 })
 		if a := p.visitor("127.0.0.1").get("/"); a.StatusCode != 200 {
 			t.Errorf("the page: %s", a.Status)
 		}

@@ -197,16 +197,6 @@ func readFile(t *testing.T, name string) string {
 	return string(text)
 }
 
-// eventually waits for cond, which looks at other processes.
-func eventually(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	for end := time.Now().Add(deadline); !cond(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("it never came to: %s", what)
-		}
-	}
-}
-
 // freePort returns a port of loopback on which nobody listens now.
 func freePort(t *testing.T) string {
 	t.Helper()

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pixelwall/core/coretest"
 )
 
 // name is the host that the files name; the certificate is for it.
@@ -81,7 +83,7 @@ func (k kind) before(t *testing.T, to string, more ...string) *proxy {
 	p.certify()
 	running := k.run(t, p, edit(t, readFile(t, k.file), more...))
 	v := p.visitor("127.0.0.1")
-	eventually(t, k.name+" serves", func() bool {
+	coretest.Eventually(t, k.name+" serves", func() bool {
 		select {
 		case <-running.done:
 			t.Fatalf("%s ended: %v", k.name, running.err)

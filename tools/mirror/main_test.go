@@ -18,31 +18,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"pixelwall/core"
+	"pixelwall/core/coretest"
 	"pixelwall/persist/kafka"
 )
-
-const patience = 60 * time.Second
-
-func patiently(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func eventually(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	ctx := patiently(t)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !cond() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("%s: not within %v", what, patience)
-		case <-tick.C:
-		}
-	}
-}
 
 func broker(t *testing.T) []string {
 	t.Helper()
@@ -76,7 +54,7 @@ func paint(t *testing.T, topic *kafka.Topic, seq *uint64, n int) {
 			*seq++
 			rs = append(rs, &core.Record{Kind: core.KindPlacements, Canvas: 1, Epoch: 1, Relay: 1, First: *seq, Events: []core.Event{{Offset: uint32(*seq % core.ShardPixels)}}})
 		}
-		if err := topic.Append(patiently(t), rs); err != nil {
+		if err := topic.Append(coretest.Patiently(t), rs); err != nil {
 			t.Fatal(err)
 		}
 		rs = rs[:0]
@@ -116,7 +94,7 @@ func build(t *testing.T) string {
 func TestAMirrorThatIsKilledAndCopiesOldRecordsAgainLosesAndDoublesNothing(t *testing.T) {
 	from, to := broker(t), broker(t)
 	source, region := open(t, from, "pixel_events"), open(t, to, "pixel_events.eu")
-	if err := source.Ensure(patiently(t)); err != nil {
+	if err := source.Ensure(coretest.Patiently(t)); err != nil {
 		t.Fatal(err)
 	}
 	var f core.Follower
@@ -148,7 +126,7 @@ func TestAMirrorThatIsKilledAndCopiesOldRecordsAgainLosesAndDoublesNothing(t *te
 			mirrors = append(mirrors, start(t, binary, append(args, "--recopy", "1000")...))
 		}
 		aim := int64(seq) - 2000
-		eventually(t, "the mirror copies", func() bool { return head.Load() >= aim })
+		coretest.Eventually(t, "the mirror copies", func() bool { return head.Load() >= aim })
 		for _, m := range mirrors {
 			if err := m.Process.Kill(); err != nil {
 				t.Fatal(err)
@@ -157,7 +135,7 @@ func TestAMirrorThatIsKilledAndCopiesOldRecordsAgainLosesAndDoublesNothing(t *te
 	}
 	paint(t, source, &seq, 10)
 	last := start(t, binary, args...)
-	eventually(t, "everything is copied", func() bool { return head.Load() == int64(seq) })
+	coretest.Eventually(t, "everything is copied", func() bool { return head.Load() == int64(seq) })
 	stop()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("the reader ended with %v", err)
@@ -191,17 +169,17 @@ func TestAMirrorWithoutBrokersEndsWhenItIsToldTo(t *testing.T) {
 func TestWhatCannotBeIsSaidClearly(t *testing.T) {
 	from := broker(t)
 	source := open(t, from, "pixel_events")
-	if err := source.Ensure(patiently(t)); err != nil {
+	if err := source.Ensure(coretest.Patiently(t)); err != nil {
 		t.Fatal(err)
 	}
 	var seq uint64
 	paint(t, source, &seq, 10)
 	region := open(t, from, "pixel_events.eu")
-	if err := region.Ensure(patiently(t)); err != nil {
+	if err := region.Ensure(coretest.Patiently(t)); err != nil {
 		t.Fatal(err)
 	}
 	foreign := []*core.Record{{Kind: core.KindClaim, Canvas: 2, Epoch: 1, Relay: 1}, {Kind: core.KindPlacements, Canvas: 2, Epoch: 1, Relay: 1, First: 1, Events: make([]core.Event, 1)}}
-	if err := region.Append(patiently(t), foreign); err != nil {
+	if err := region.Append(coretest.Patiently(t), foreign); err != nil {
 		t.Fatal(err)
 	}
 	binary := build(t)
@@ -213,7 +191,7 @@ func TestWhatCannotBeIsSaidClearly(t *testing.T) {
 		{"--to " + broker, "--from"},
 		{"--from a:b:c --to " + broker + " --region eu", "a:b:c"},
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		ctx, cancel := context.WithTimeout(t.Context(), coretest.Patience)
 		cmd := exec.CommandContext(ctx, binary, strings.Fields(c.args)...)
 		cmd.Env = os.Environ()
 		out, err := cmd.CombinedOutput()

@@ -1,6 +1,6 @@
 // The panel of templates: beside the canvas, so that painting goes on.
 
-import { t } from "../../i18n/i18n";
+import { onLanguage, t } from "../../i18n/i18n";
 import { fromFile, fromLink, fromText, type Found } from "../../templates/intake";
 import { parseTemplateLink } from "../../templates/link";
 import { shareLink } from "../../templates/share";
@@ -37,6 +37,10 @@ export class TemplatesPanel {
     });
     this.follow(location.hash);
     addEventListener("hashchange", (e) => this.follow(new URL(e.newURL).hash));
+    onLanguage(() => {
+      for (const entry of [...this.cards.keys()]) this.drop(entry);
+      this.show();
+    });
     setInterval(() => this.show(), 1_000); // a pace changes although nothing happens
   }
 
