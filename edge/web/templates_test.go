@@ -189,7 +189,7 @@ func (p *page) untilCounted(n int) []counted {
 	return p.templates()
 }
 
-func (p *page) untilSaid(text string) {
+func (p *page) untilToast(text string) {
 	p.t.Helper()
 	p.until(fmt.Sprintf("document.getElementById('toasts').textContent.includes(%q)", text))
 }
@@ -261,7 +261,7 @@ func TestATemplateFromAFileIsCountedWhilePeoplePaint(t *testing.T) {
 	other.key(fmt.Sprint((index+1)%9 + 1)) // keys 1 … 9: another colour than that one
 	other.click(other.cell(at.X, at.Y))
 	p.untilWrong(wrong - paints + 1)
-	p.untilSaid("1 right pixel of “face” was painted over")
+	p.untilToast("1 right pixel of “face” was painted over")
 	if got := p.templates()[0].Damaged; got != 1 {
 		t.Errorf("%d pixels were damaged, want 1", got)
 	}
@@ -309,11 +309,11 @@ func TestTemplatesFromACommunitysListAreCounted(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("the page counts\n%+v, want\n%+v", got, want)
 	}
-	p.untilSaid("1 template could not be read")
+	p.untilToast("1 template could not be read")
 	// The same list once more changes nothing.
 	eval[bool](p, "(document.getElementById('toasts').replaceChildren(), true)")
 	p.typeAddress(host.URL + "/main.json")
-	p.untilSaid("2 templates were added")
+	p.untilToast("2 templates were added")
 	if got := p.untilCounted(2); !slices.Equal(got, want) {
 		t.Errorf("after the second time the page counts\n%+v", got)
 	}
@@ -477,7 +477,7 @@ func TestBadTemplatesSayWhatIsWrong(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			eval[bool](p, "(document.getElementById('toasts').replaceChildren(), true)")
 			tt.give()
-			p.untilSaid(tt.said)
+			p.untilToast(tt.said)
 			if got := p.templates(); len(got) != 0 {
 				t.Errorf("the page has %+v", got)
 			}
@@ -509,7 +509,7 @@ func TestTemplatesWithoutStorageLastAsLongAsThePage(t *testing.T) {
 			p.do(chromedp.Navigate(s.url + "/?debug#300,300,16"))
 			p.untilLive()
 			p.chooseFile("t.png", pngOf(t, img))
-			p.untilSaid(tt.said)
+			p.untilToast(tt.said)
 			if got := p.untilCounted(1)[0]; got.Wrong != wrong {
 				t.Errorf("the page counts %+v, want %d wrong", got, wrong)
 			}
