@@ -558,19 +558,12 @@ func TestPicturesOfTemplates(t *testing.T) {
 	}
 	s := startEdge(t, "--palette", "place2022", "--cooldown", "0")
 	colors := s.palette()
-	img := image.NewNRGBA(image.Rect(0, 0, 60, 60))
-	for i := range 60 * 60 {
-		x, y := i%60-30, i/60-30
-		if r := x*x + y*y; r < 900 {
-			img.Set(i%60, i/60, colors[r/40%len(colors)])
-		}
-	}
 	night := desktop
 	night.dark = true
 	for name, l := range map[string]look{"light": desktop, "dark": night, "phone": phone} {
 		p := openPage(t, s.url+"/?debug#300,300,14", l)
 		p.untilLive()
-		p.chooseFile("rings.png", pngOf(t, img))
+		p.chooseFile("rings.png", pngOf(t, rings(colors, 60)))
 		p.untilCounted(1)
 		eval[bool](p, "(document.getElementById('toasts').replaceChildren(), document.getElementById('templates-open').click(), true)")
 		p.until("document.getElementById('templates').getAnimations().length === 0")
