@@ -247,6 +247,10 @@ func TestWithoutALimiterMemoryLimits(t *testing.T) {
 		t.Fatal(o.Err)
 	}
 	refusedWith(t, place(2, 2), core.CodeCooldown)
+	for _, user := range []uint64{1, 2} { // one request is one charge in one shard, whoever granted it
+		elsewhere := placement(599, 1, 1, user, core.Request{Instance: user, Number: 1})
+		refusedWith(t, outcomes(t, c, elsewhere)[0], core.CodeCooldown)
+	}
 	if o := place(2, 1); o.Err != nil || !o.Repeated {
 		t.Errorf("%+v", o)
 	}
