@@ -22,6 +22,7 @@ type Sequencer interface {
 
 	// Configure stores c, which must follow the present configuration (or it is
 	// CodeMismatch or CodeInvalid), in the log of every shard. Placements ordered after it are judged by it.
+	// Of two that follow the same one, one is stored and the other is CodeMismatch.
 	Configure(ctx context.Context, c Config) error
 }
 

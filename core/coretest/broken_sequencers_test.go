@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"pixelwall/core"
 )
@@ -159,6 +160,22 @@ var brokenSequencers = []broken{
 			return m.Configure(ctx, c)
 		}}
 	}, []string{"a change that does not follow is refused and leaves no trace"}},
+
+	{"takes two changes at once", func(m *Memory, st *Store, _ Setup) {
+		st.Sequencer = placer{Sequencer: m, configure: func(ctx context.Context, c core.Config) error {
+			m.mu.Lock()
+			err := c.Follows(&m.config)
+			m.mu.Unlock()
+			if err != nil {
+				return err
+			}
+			time.Sleep(time.Millisecond) // both have looked by then
+			if err = m.Configure(ctx, c); core.CodeOf(err) == core.CodeMismatch {
+				return nil
+			}
+			return err
+		}}
+	}, []string{"of two changes at once one counts, everywhere"}},
 
 	{"acknowledges before it is durable", forgetRecords, []string{"what was acknowledged survives a crash"}},
 
