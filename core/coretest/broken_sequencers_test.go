@@ -88,6 +88,14 @@ var brokenSequencers = []broken{
 		return nil
 	}), []string{"a request sent twice at once is stored once"}},
 
+	{"refuses what it does not know", onPlace(func(m *Memory, ctx context.Context, ps []core.Placement, out []core.Outcome) error {
+		err := m.Place(ctx, ps, out)
+		for i := range out {
+			out[i].Unknown = out[i].Unknown && i == len(out)-1
+		}
+		return err
+	}), []string{"what is unknown is told when it is placed again"}},
+
 	{"looks at the cooldown first", onPlace(func(m *Memory, ctx context.Context, ps []core.Placement, out []core.Outcome) error {
 		for i := range ps {
 			if a, _ := m.Cooldowns().Allowance(ctx, ps[i].User, m.clock.Now()); a.Available == 0 {

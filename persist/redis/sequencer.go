@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -31,15 +30,14 @@ func newSequencer(c *Client) *Sequencer {
 
 // An item is a placement on its way.
 type item struct {
-	p       core.Placement
-	out     core.Outcome
-	charge  charge
-	asked   *core.Error // it cannot be stored, for this reason; only what it was is asked for
-	judged  uint32      // version of the configuration that says so
-	call    *call
-	first   time.Time // when it came to the queue
-	sent    bool      // in a batch without an answer: it may be stored
-	unknown bool      // and it stayed so
+	p      core.Placement
+	out    core.Outcome
+	charge charge
+	asked  *core.Error // it cannot be stored, for this reason; only what it was is asked for
+	judged uint32      // version of the configuration that says so
+	call   *call
+	first  time.Time // when it came to the queue
+	sent   bool      // in a batch without an answer: it may be stored
 }
 
 // A call is one Place.
@@ -78,9 +76,6 @@ func (s *Sequencer) Place(ctx context.Context, ps []core.Placement, out []core.O
 		return context.Cause(ctx)
 	}
 	for i := range items {
-		if items[i].unknown {
-			return unavailable(errors.New("the outcome is unknown: Redis did not answer"))
-		}
 		out[i] = items[i].out
 	}
 	return nil
