@@ -37,12 +37,14 @@ func NewPlacement(c *Config, x, y, color int, user uint64, r Request) (Placement
 const ResendWindowMS = 2 * 60 * 1000
 
 // An Outcome is what became of a Placement. Err is nil when it is stored, and
-// then Seq is its place in the order of its shard.
+// then Seq is its place in the order of its shard. With an Err it is not stored,
+// unless Unknown says that it may be.
 type Outcome struct {
 	Shard     ShardID // where the pixel was stored
 	Seq       uint64
 	TimeMS    int64 // unix, as stored
 	Repeated  bool  // the Request was known; Seq is the original one
+	Unknown   bool  // it may be stored: whoever asks again under the Request is told
 	Allowance Allowance
 	Err       *Error
 }

@@ -15,13 +15,18 @@ type Sequencer interface {
 	//
 	// When Place returns nil, every outcome without Err is durable, and no reader
 	// of the log has seen it earlier than that. A placement whose outcome has an
-	// Err is not stored and its cooldown is not charged. When Place itself fails,
-	// nothing is known about the placements: send them again under the same
-	// Requests. Place may be called concurrently; it does not keep ps or out.
+	// Err is not stored and its cooldown is not charged, unless the outcome is
+	// Unknown: it may be stored, or be so only later. The others of the call are
+	// answered all the same. When Place itself fails, every outcome is unknown.
+	//
+	// What is unknown is told when it is placed again under its Request. There
+	// CodeUnavailable and CodeTooMany are about that try alone: nobody looked the
+	// Request up. Place may be called concurrently; it does not keep ps or out.
 	Place(ctx context.Context, ps []Placement, out []Outcome) error
 
 	// Configure stores c, which must follow the present configuration (or it is
 	// CodeMismatch or CodeInvalid), in the log of every shard. Placements ordered after it are judged by it.
+	// Of two that follow the same one, one is stored and the other is CodeMismatch.
 	Configure(ctx context.Context, c Config) error
 }
 

@@ -141,15 +141,46 @@ func (c *cluster) backend(ctx context.Context) (*backend, error) {
 }
 
 // reconcile makes the canvas what the flags say, as far as a canvas can change.
-// When the change is another edge's at the same moment, theirs counts.
+// While it takes no change, as during a take-over, it is tried again in the
+// background: whoever watches need not wait for that.
 func (c *cluster) reconcile(ctx context.Context, base *core.Snapshot, want embedded.Want) error {
+	err := c.change(ctx, base, want)
+	if core.CodeOf(err) != core.CodeUnavailable {
+		return err
+	}
+	c.log.Warn("the canvas cannot be made what the flags say yet", "err", err)
+	c.roles.run(func(ctx context.Context) {
+		for core.CodeOf(err) == core.CodeUnavailable {
+			if persist.Pause(ctx, 200*time.Millisecond) != nil {
+				return
+			}
+			err = c.change(ctx, base, want)
+		}
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			c.log.Error("the canvas cannot be made what the flags say", "err", err)
+		default:
+			c.log.Info("the canvas is what the flags say")
+		}
+	})
+	return nil
+}
+
+// change is one try of reconcile. When the change is another edge's at the same
+// moment, theirs counts.
+func (c *cluster) change(ctx context.Context, base *core.Snapshot, want embedded.Want) error {
 	have := base.Config
-	if now, err := c.redis.Outbox().Config(ctx, 0); err == nil && now.Version > have.Version {
+	now, unread := c.redis.Outbox().Config(ctx, 0)
+	if unread == nil && now.Version > have.Version {
 		have = *now
 	}
 	change, err := want.Against(have, "", c.place())
-	if err != nil || change == nil {
+	switch {
+	case err != nil || change == nil:
 		return err
+	case unread != nil: // base may be from before it was changed
+		return unread
 	}
 	err = c.redis.Sequencer().Configure(ctx, *change)
 	if core.CodeOf(err) == core.CodeMismatch {
@@ -358,9 +389,12 @@ func (c *cluster) close() error {
 
 // A roleRunner runs what a process does beside serving clients.
 type roleRunner struct {
+	ctx    context.Context // ends with stop
 	cancel context.CancelFunc
 	parts  sync.WaitGroup
 }
+
+func (r *roleRunner) run(f func(context.Context)) { r.parts.Go(func() { f(r.ctx) }) }
 
 func (r *roleRunner) stop() {
 	if r.cancel != nil {

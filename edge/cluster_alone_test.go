@@ -331,6 +331,39 @@ func TestFlagsThatContradictACanvasInRedis(t *testing.T) {
 	again.waitsForCooldown(7000)
 }
 
+// A shard takes no change while nobody has armed it: an edge whose flags ask for one
+// serves meanwhile, and the change comes by itself.
+func TestAChangeByFlagsWaitsForATakeOver(t *testing.T) {
+	t.Parallel()
+	w := sharedRedis(t)
+	w.begin("--roles", "snapshot")
+	relays := w.edge("--cooldown", "3s")
+	if err := relays.end(); err != nil {
+		t.Fatal(err)
+	}
+	outbox := w.inside().Outbox()
+	stand, err := outbox.Stand(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := outbox.Fence(t.Context(), 1, stand.Epoch+1); err != nil {
+		t.Fatal(err)
+	}
+	r := w.edge("--roles", "gateway", "--cooldown", "7s")
+	r.fresh(1).hello("").watch(all4)
+	w.begin("--roles", "relay")
+	r.waitsForCooldown(7000)
+	waitFor(t, "the change in every shard", func() bool {
+		for shard := range core.ShardID(4) {
+			if c, err := outbox.Config(t.Context(), shard); err != nil || c.CooldownMS != 7000 {
+				return false
+			}
+		}
+		return true
+	})
+	r.becomes("all well by itself", isOK)
+}
+
 func (r *running) waitsForCooldown(ms int) {
 	r.t.Helper()
 	waitFor(r.t, "the cooldown", func() bool {

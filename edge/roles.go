@@ -15,9 +15,8 @@ import (
 // run in many processes: leases say who does which shard, and what two do at once
 // is the same as what one does.
 func (c *cluster) startRoles() {
-	ctx, cancel := context.WithCancel(context.Background())
-	c.roles.cancel = cancel
-	run := func(f func(context.Context)) { c.roles.parts.Go(func() { f(ctx) }) }
+	c.roles.ctx, c.roles.cancel = context.WithCancel(context.Background())
+	run := c.roles.run
 	run(c.watchConfig)
 	if c.s.roles[roleGateway] {
 		run(c.watchArmed)

@@ -44,7 +44,7 @@ func (a *account) refused(id int32, r wire.Refusal) {
 	a.rejected.Add(1)
 }
 
-func (a *account) retried(_ int32, r wire.Refusal) {
+func (a *account) retried(_ int32, r wire.Refusal, _ bool) {
 	a.retries[r.Code].Add(1)
 	a.again.Add(1)
 }

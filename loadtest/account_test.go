@@ -30,8 +30,8 @@ func blank(t *testing.T, seq uint64) *client.Canvas {
 func TestAnswersAreCountedByName(t *testing.T) {
 	a := newAccount(4, make([]trace.Event, 3), blank(t, 0))
 	a.placed(0, wire.Placed{Seq: 1})
-	a.retried(1, wire.Refusal{Code: 13})
-	a.retried(1, wire.Refusal{Code: 17})
+	a.retried(1, wire.Refusal{Code: 13}, true)
+	a.retried(1, wire.Refusal{Code: 17}, true)
 	a.refused(1, wire.Refusal{Code: 13})
 	got := a.answers()
 	if want := map[string]int64{"placed": 1, "unavailable": 2, "draining": 1}; !maps.Equal(got, want) || a.again.Load() != 2 {

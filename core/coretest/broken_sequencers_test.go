@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"pixelwall/core"
 )
@@ -87,6 +88,14 @@ var brokenSequencers = []broken{
 		return nil
 	}), []string{"a request sent twice at once is stored once"}},
 
+	{"refuses what it does not know", onPlace(func(m *Memory, ctx context.Context, ps []core.Placement, out []core.Outcome) error {
+		err := m.Place(ctx, ps, out)
+		for i := range out {
+			out[i].Unknown = out[i].Unknown && i == len(out)-1
+		}
+		return err
+	}), []string{"what is unknown is told when it is placed again"}},
+
 	{"looks at the cooldown first", onPlace(func(m *Memory, ctx context.Context, ps []core.Placement, out []core.Outcome) error {
 		for i := range ps {
 			if a, _ := m.Cooldowns().Allowance(ctx, ps[i].User, m.clock.Now()); a.Available == 0 {
@@ -159,6 +168,22 @@ var brokenSequencers = []broken{
 			return m.Configure(ctx, c)
 		}}
 	}, []string{"a change that does not follow is refused and leaves no trace"}},
+
+	{"takes two changes at once", func(m *Memory, st *Store, _ Setup) {
+		st.Sequencer = placer{Sequencer: m, configure: func(ctx context.Context, c core.Config) error {
+			m.mu.Lock()
+			err := c.Follows(&m.config)
+			m.mu.Unlock()
+			if err != nil {
+				return err
+			}
+			time.Sleep(time.Millisecond) // both have looked by then
+			if err = m.Configure(ctx, c); core.CodeOf(err) == core.CodeMismatch {
+				return nil
+			}
+			return err
+		}}
+	}, []string{"of two changes at once one counts, everywhere"}},
 
 	{"acknowledges before it is durable", forgetRecords, []string{"what was acknowledged survives a crash"}},
 

@@ -16,6 +16,7 @@ import (
 type Memory struct {
 	mu    sync.Mutex
 	fault error // what every port answers while it is not nil
+	lossy bool  // see Lose
 
 	clock  *Clock
 	canvas uint64
@@ -68,6 +69,7 @@ func (m *Memory) Store() *Store {
 	return &Store{
 		Sequencer: m, Log: m, History: m, Cooldowns: memoryCooldowns{m}, Snapshots: m, Canvas: m.canvas,
 		Crash: func() *Store { return m.Crash().Store() },
+		Lose:  m.Lose,
 		Trim:  m.Trim,
 	}
 }
@@ -84,6 +86,18 @@ func (m *Memory) Fail(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.fault = err
+}
+
+// Lose makes the outcomes of the later half of each Place unknown until heal is
+// called: one is stored, the next one is not, and so on.
+func (m *Memory) Lose() (heal func()) {
+	set := func(lossy bool) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.lossy = lossy
+	}
+	set(true)
+	return func() { set(false) }
 }
 
 // lock takes the lock when the store can answer; otherwise it says why not.
@@ -131,13 +145,23 @@ func (m *Memory) Place(ctx context.Context, ps []core.Placement, out []core.Outc
 	now := m.clock.Now() // once, since a record has one time for all its events
 	groups := make(map[core.ShardID]*core.Record)
 	for i, p := range ps {
-		out[i] = m.decide(p, now)
-		if out[i].Err != nil || out[i].Repeated {
+		lost := m.lossy && i >= len(ps)/2
+		if lost {
+			out[i] = core.Outcome{Unknown: true, Err: core.NewError(core.CodeUnavailable, "the answer was lost")}
+			if i%2 == 1 {
+				continue
+			}
+		}
+		o := m.decide(p, now)
+		if !lost {
+			out[i] = o
+		}
+		if o.Err != nil || o.Repeated {
 			continue
 		}
 		r := groups[p.Shard]
 		if r == nil {
-			r = &core.Record{Kind: core.KindPlacements, Canvas: m.canvas, Shard: p.Shard, First: out[i].Seq, TimeMS: out[i].TimeMS}
+			r = &core.Record{Kind: core.KindPlacements, Canvas: m.canvas, Shard: p.Shard, First: o.Seq, TimeMS: o.TimeMS}
 			groups[p.Shard] = r
 			m.records = append(m.records, r)
 		}

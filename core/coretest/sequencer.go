@@ -18,6 +18,7 @@ func TestSequencer(t *testing.T, open func(*testing.T, Setup) *Store) {
 func sequencer(t T, open func(T, Setup) *Store) {
 	sequencerOrder(t, open)
 	sequencerResend(t, open)
+	sequencerUnknown(t, open)
 	sequencerCooldown(t, open)
 	sequencerConfigure(t, open)
 	sequencerCrash(t, open)
@@ -216,6 +217,75 @@ func storedOnce(t T, s Setup, st *Store, r core.Request) {
 	t.Helper()
 	if n := count(events(t, s, readAll(t, st)), r); n != 1 {
 		t.Errorf("the request is stored %d times", n)
+	}
+}
+
+func sequencerUnknown(t T, open func(T, Setup) *Store) {
+	t.Run("what is unknown is told when it is placed again", func(t T) {
+		s := setup()
+		st := open(t, s)
+		if st.Lose == nil {
+			t.Skipf("the store has no Lose")
+		}
+		ps := newPage(1).taps(300)
+		heal := st.Lose()
+		out := place(t, st, ps...)
+		heal()
+		var open []int // of ps, still unknown
+		for i, o := range out {
+			if o.Unknown {
+				open = append(open, i)
+			}
+			if o.Unknown && o.Err == nil {
+				t.Errorf("placement %d is unknown and has no Err", i)
+			}
+		}
+		if len(open) == 0 {
+			t.Fatalf("every outcome is known although answers were lost")
+		}
+		tellUnknown(t, st, ps, out, open)
+		found := events(t, s, readAll(t, st))
+		for i, o := range out {
+			switch n := count(found, ps[i].Request); {
+			case o.Err == nil && n != 1:
+				t.Errorf("placement %d was acknowledged and is stored %d times", i, n)
+			case o.Err != nil && n != 0:
+				t.Errorf("placement %d was refused with %v and is stored", i, o.Err)
+			case o.Err == nil:
+				stands(t, found, ps[i:i+1], out[i:i+1])
+			}
+		}
+	})
+}
+
+// tellUnknown places those of ps whose number is in open again and enters what it is
+// told into out. A refusal for now says nothing of an earlier try.
+func tellUnknown(t T, st *Store, ps []core.Placement, out []core.Outcome, open []int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), t.Patience())
+	defer cancel()
+	for len(open) > 0 {
+		var again []core.Placement
+		for _, i := range open {
+			again = append(again, ps[i])
+		}
+		var rest []int
+		for k, o := range place(t, st, again...) {
+			switch i := open[k]; {
+			case o.Unknown, o.Err != nil && (o.Err.Code == core.CodeUnavailable || o.Err.Code == core.CodeTooMany):
+				rest = append(rest, i)
+			case o.Err != nil:
+				t.Fatalf("placement %d was unknown and is refused with %v", i, o.Err)
+			default:
+				out[i] = o
+			}
+		}
+		open = rest
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			t.Fatalf("%d outcomes are still unknown", len(open))
+		}
 	}
 }
 

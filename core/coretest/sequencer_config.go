@@ -2,6 +2,7 @@ package coretest
 
 import (
 	"context"
+	"sync"
 
 	"pixelwall/core"
 )
@@ -63,6 +64,32 @@ func sequencerConfigure(t T, open func(T, Setup) *Store) {
 			t.Errorf("the log went on")
 		}
 		mustPlace(t, st, newPage(1).tap(599, 1, 1))
+	})
+	t.Run("of two changes at once one counts, everywhere", func(t T) {
+		s := setup()
+		st := open(t, s)
+		for version := uint32(2); version < 12; version++ {
+			var errs [2]error
+			var done sync.WaitGroup
+			for k := range errs {
+				c := s.Config
+				c.Version, c.CooldownMS = version, int64(1+k)
+				done.Go(func() { errs[k] = configure(t, st, c) })
+			}
+			done.Wait()
+			first := 0
+			if errs[first] != nil {
+				first = 1
+			}
+			if errs[first] != nil || errs[1-first] == nil || core.CodeOf(errs[1-first]) != core.CodeMismatch {
+				t.Fatalf("version %d: %v and %v, want one nil and one %v", version, errs[0], errs[1], core.CodeMismatch)
+			}
+			for _, r := range readAll(t, st) {
+				if r.Kind == core.KindConfig && r.Config.Version == version && r.Config.CooldownMS != int64(1+first) {
+					t.Fatalf("shard %d has the version %d that was refused", r.Shard, version)
+				}
+			}
+		}
 	})
 }
 

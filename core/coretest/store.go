@@ -31,6 +31,10 @@ type Store struct {
 	// the cases about durability are skipped, one line each.
 	Crash func() *Store
 
+	// Lose makes answers get lost until heal is called: of what is placed meanwhile,
+	// some is unknown. Where it is nil, the case about that is skipped.
+	Lose func() (heal func())
+
 	// Trim makes the log forget every record up to heads. Where it is nil, the
 	// case about a log that does not reach back is skipped.
 	Trim func(heads core.Heads)

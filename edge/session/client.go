@@ -87,6 +87,20 @@ func (cl *client) ping(payload []byte) {
 	cl.send(wire.AppendFrame(nil, wire.Pong{Nonce: p.Nonce, TimeMS: uint64(cl.srv.opt.NowMS())}))
 }
 
+// How long a client waits that has to ask again what became of a placement: what
+// nobody knows now is seldom known at once.
+const (
+	againMinMS = 1000
+	againMaxMS = 5000
+)
+
+// comeAgain ends the conversation with one whose placement may be stored or not.
+// Neither answer would be true; when it sends the placement again on its next
+// connection, it is told. One who was told to go already is not told again.
+func (cl *client) comeAgain() {
+	bye(cl.conn, againMinMS, againMaxMS, "the outcome of a placement is not known; send it again")
+}
+
 // gone gives back what the client held.
 func (cl *client) gone() {
 	if cl.plain {

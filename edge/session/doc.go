@@ -2,7 +2,7 @@
 //
 //	gateway.Message -> hello | watch | place | ping
 //	watch -> fanout.Join                     -> init, catchup, batches
-//	place -> placer -> core.Sequencer.Place  -> placed | error
+//	place -> placer -> core.Sequencer.Place  -> placed | error | bye, when nobody knows which
 //
 // It translates between wire and core: what comes in are bytes of a client that
 // nobody trusts, what goes out are messages. All state of a client belongs to

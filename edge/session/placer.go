@@ -109,6 +109,7 @@ type lane struct {
 type loopReplies struct {
 	to     []reply
 	frames []byte
+	unsure []*client // who have no answer, because nobody knows it
 }
 
 type reply struct {
@@ -206,18 +207,19 @@ func (p *lane) place(ctx context.Context, askers []*client, asked []core.Placeme
 	}
 	outcomes := p.outcomes[:len(asked)]
 	clear(outcomes)
-	if err := p.srv.opt.Sequencer.Place(ctx, asked, outcomes); err != nil {
-		p.srv.opt.Logger.Error("placements failed", "count", len(asked), "err", err)
-		for i := range outcomes {
-			outcomes[i].Err = &core.Error{Code: core.CodeUnavailable, Msg: "the store failed; send it again", RetryAfter: time.Second}
-		}
+	failed := p.srv.opt.Sequencer.Place(ctx, asked, outcomes)
+	if failed != nil {
+		p.srv.opt.Logger.Error("placements failed", "count", len(asked), "err", failed)
 	}
 	for i := range outcomes {
+		if failed != nil {
+			outcomes[i].Unknown = true
+		}
 		p.answer(askers[i], asked[i].Request.Number, &outcomes[i])
 	}
 	for i := range p.replies {
 		r := p.replies[i]
-		if len(r.to) == 0 {
+		if len(r.to) == 0 && len(r.unsure) == 0 {
 			continue
 		}
 		p.replies[i] = loopReplies{}
@@ -229,6 +231,8 @@ func (p *lane) place(ctx context.Context, askers []*client, asked []core.Placeme
 func (p *lane) answer(cl *client, number uint32, o *core.Outcome) {
 	result := resultPlaced
 	switch {
+	case o.Unknown:
+		result = resultUnknown
 	case o.Err != nil:
 		result = resultCodes + int(o.Err.Code)
 	case o.Repeated:
@@ -237,6 +241,10 @@ func (p *lane) answer(cl *client, number uint32, o *core.Outcome) {
 	p.srv.stats.results[result].Add(1)
 
 	r := p.repliesOf(cl)
+	if o.Unknown {
+		r.unsure = append(r.unsure, cl)
+		return
+	}
 	if o.Err != nil {
 		r.add(cl, true, refusal(number, o.Err, o.Allowance))
 		return
@@ -275,6 +283,9 @@ func (r loopReplies) deliver() {
 		}
 		to.to.send(r.frames[at:to.end])
 		at = to.end
+	}
+	for _, cl := range r.unsure {
+		cl.comeAgain()
 	}
 }
 

@@ -2,9 +2,11 @@ package session
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +22,8 @@ import (
 // A slowSequencer stores what it is given when the gate of its shard is open.
 type slowSequencer struct {
 	gates [core.ShardsMax]chan struct{}
+	lost  func(core.Request) bool // requests whose outcome gets lost; nil: none
+	fails error                   // what every call ends with
 
 	mu    sync.Mutex
 	heads core.Heads
@@ -53,10 +57,13 @@ func (q *slowSequencer) Place(_ context.Context, ps []core.Placement, out []core
 		q.mu.Lock()
 		q.heads[p.Shard]++
 		out[i] = core.Outcome{Shard: p.Shard, Seq: q.heads[p.Shard], TimeMS: 1}
+		if q.lost != nil && q.lost(p.Request) {
+			out[i] = core.Outcome{Unknown: true, Err: core.NewError(core.CodeUnavailable, "no answer")}
+		}
 		q.order = append(q.order, p)
 		q.mu.Unlock()
 	}
-	return nil
+	return q.fails
 }
 
 func (q *slowSequencer) Configure(context.Context, core.Config) error { return nil }
@@ -121,13 +128,22 @@ func newTalk(t *testing.T, q core.Sequencer, tweak func(*Options)) *talk {
 			t.Error(err)
 		}
 	})
-	if k.conn, _, _, err = ws.Dial(context.Background(), "ws://"+g.Addr().String()+"/ws"); err != nil {
-		t.Fatal(err)
+	return k.with(3)
+}
+
+// with returns a talk of the same server with another connection of the painter.
+func (k *talk) with(instance uint64) *talk {
+	k.t.Helper()
+	conn, _, _, err := ws.Dial(context.Background(), "ws://"+k.gw.Addr().String()+"/ws")
+	if err != nil {
+		k.t.Fatal(err)
 	}
-	t.Cleanup(func() { k.conn.Close() })
-	k.say(wire.Hello{Version: wire.Version, Instance: 3, Capabilities: wire.CanRange, Token: "any"})
-	k.hear(wire.TypeInit)
-	return k
+	k.t.Cleanup(func() { conn.Close() })
+	other := *k
+	other.conn = conn
+	other.say(wire.Hello{Version: wire.Version, Instance: instance, Capabilities: wire.CanRange, Token: "any"})
+	other.hear(wire.TypeInit)
+	return &other
 }
 
 func (k *talk) say(m interface{ AppendTo([]byte) []byte }) {
@@ -161,6 +177,26 @@ func (k *talk) placed() wire.Placed {
 		k.t.Fatal(err)
 	}
 	return p
+}
+
+// leaves waits for the end of a connection with an unknown placement.
+func (k *talk) leaves() {
+	k.t.Helper()
+	b, err := wire.ParseBye(k.hear(wire.TypeBye))
+	if err != nil || b.WaitMinMS == 0 || b.WaitMaxMS <= b.WaitMinMS {
+		k.t.Fatalf("%+v, %v", b, err)
+	}
+	h, err := ws.ReadHeader(k.conn)
+	if err != nil || h.OpCode != ws.OpClose {
+		k.t.Fatalf("after the bye came %+v, %v", h, err)
+	}
+	body := make([]byte, h.Length)
+	if _, err := io.ReadFull(k.conn, body); err != nil {
+		k.t.Fatal(err)
+	}
+	if code, reason := ws.ParseCloseFrameData(body); uint16(code) != closeRestart {
+		k.t.Fatalf("closed with %d %s", code, reason)
+	}
 }
 
 func (k *talk) eventually(what string, cond func() bool) {
@@ -208,6 +244,58 @@ func TestASlowShardHoldsUpNobodyElse(t *testing.T) {
 		}
 		numbers[p.Shard] = p.Request.Number
 	}
+}
+
+// One of whose placements nobody knows the outcome is not told that it was refused:
+// it hears of those that are known, and has to come again. Others of the call stay.
+func TestAnUnknownOutcomeHasNoAnswer(t *testing.T) {
+	q := newSlowSequencer(0)
+	q.lost = func(r core.Request) bool { return r.Instance == 3^7 && (r.Number == 2 || r.Number == 4) }
+	a := newTalk(t, q, func(o *Options) { o.Verify = painters() })
+	b := a.with(4)
+	a.place(1, 0) // a call that holds up the next one
+	a.eventually("a call", func() bool { return len(q.sizes()) == 1 })
+	for number := uint32(2); number <= 5; number++ {
+		a.place(number, 1)
+		b.place(number, 1)
+	}
+	a.eventually("one call of all", func() bool {
+		l := a.srv.placer.lanes[0]
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.asked) == 8
+	})
+	close(q.gates[0])
+	for _, number := range []uint32{1, 3, 5} {
+		if p := a.placed(); p.Number != number {
+			t.Errorf("%+v, want the answer to %d", p, number)
+		}
+	}
+	a.leaves()
+	for number := uint32(2); number <= 5; number++ {
+		if p := b.placed(); p.Number != number {
+			t.Errorf("%+v, want the answer to %d", p, number)
+		}
+	}
+	b.place(6, 1)
+	b.placed()
+	if n := a.srv.Stats().Results["unknown"]; n != 2 {
+		t.Errorf("%d outcomes are counted as unknown", n)
+	}
+}
+
+func TestACallThatFailsIsUnknown(t *testing.T) {
+	q := newSlowSequencer()
+	q.fails = core.NewError(core.CodeUnavailable, "the store has stopped")
+	k := newTalk(t, q, func(*Options) {})
+	k.place(1, 0)
+	k.leaves()
+}
+
+// painters is a Verify for which each token is another user.
+func painters() func(string) (User, error) {
+	var n atomic.Uint64
+	return func(string) (User, error) { return User{ID: 6 + n.Add(1)}, nil }
 }
 
 func TestAFewPlacementsWaitForMore(t *testing.T) {

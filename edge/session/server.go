@@ -192,8 +192,13 @@ func (s *Server) Reset(c *gateway.Conn, shards uint64, reason uint8) {
 // Bye tells a client to reconnect elsewhere and closes. wait is the range of ms
 // in which a fleet's clients spread themselves.
 func (s *Server) Bye(c *gateway.Conn, waitMinMS, waitMaxMS uint64) {
+	bye(c, waitMinMS, waitMaxMS, "the server restarts")
+}
+
+// bye does nothing to a connection that is closed already.
+func bye(c *gateway.Conn, waitMinMS, waitMaxMS uint64, reason string) {
 	c.Send(wire.AppendFrame(nil, wire.Bye{WaitMinMS: waitMinMS, WaitMaxMS: waitMaxMS}))
-	c.Close(closeRestart, "the server restarts")
+	c.Close(closeRestart, reason)
 }
 
 // Drain makes the server refuse new placements; what is under way is answered.
@@ -203,26 +208,28 @@ func (s *Server) Drain() { s.draining.Store(true) }
 type counters struct {
 	diverged atomic.Int64
 	resumed  atomic.Int64
-	results  [64]atomic.Int64 // placements, by core.Code + 1; 0 is placed
+	results  [64]atomic.Int64 // placements, by resultPlaced and so on
 }
 
 // Stats is what a server did since it was made.
 type Stats struct {
 	Diverged int64            // checks that a client found to differ
 	Resumed  int64            // shards that a client went on with, without a canvas
-	Results  map[string]int64 // placements by outcome: "placed", "repeated", or the name of a code
+	Results  map[string]int64 // placements by outcome: "placed", "repeated", "unknown", or the name of a code
 }
 
 const (
 	resultPlaced = iota
 	resultRepeated
-	resultCodes
+	resultUnknown
+	resultCodes // and the code
 )
 
 // Stats returns the counters.
 func (s *Server) Stats() Stats {
 	st := Stats{Diverged: s.stats.diverged.Load(), Resumed: s.stats.resumed.Load(), Results: map[string]int64{
 		"placed": s.stats.results[resultPlaced].Load(), "repeated": s.stats.results[resultRepeated].Load(),
+		"unknown": s.stats.results[resultUnknown].Load(),
 	}}
 	for _, c := range core.Codes() {
 		st.Results[c.String()] = s.stats.results[resultCodes+int(c)].Load()

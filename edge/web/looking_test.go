@@ -117,7 +117,7 @@ func TestAKioskShowsThePictureAndNothingElse(t *testing.T) {
 	s := startEdge(t, "--cooldown", "0")
 	p := openPage(t, s.url+"/?debug&kiosk", desktop)
 	p.untilLive()
-	const shown = `[...document.querySelectorAll("body *")].filter((e) => e.checkVisibility() && e.getClientRects().length > 0 && !e.matches(".unseen, #board")).map((e) => e.id)`
+	const shown = `[...document.querySelectorAll("body *")].filter((e) => e.checkVisibility() && e.getClientRects().length > 0 && !e.matches("main, .unseen, #board")).map((e) => e.id)`
 	if got := eval[[]string](p, shown); len(got) != 1 || got[0] != "address" {
 		t.Errorf("a kiosk shows %v, want the address only", got)
 	}
@@ -379,6 +379,7 @@ const notifications = `
 	globalThis.asked = 0;
 	globalThis.shown = [];
 	globalThis.answer = "denied";
+	ServiceWorkerRegistration.prototype.showNotification = async (title) => void shown.push(title);
 	globalThis.Notification = class extends EventTarget {
 		static permission = "default";
 		static requestPermission() { asked++; return Promise.resolve((this.permission = answer)); }
@@ -425,7 +426,7 @@ func TestATitleCountsAStackOfPixels(t *testing.T) {
 	p := openPage(t, s.url+"/?debug#60,60,20", desktop)
 	p.untilLive()
 	for _, left := range []int{3, 2, 1} {
-		p.until(fmt.Sprintf("document.title === '(%[1]d/3) Pixelwall' && document.querySelector('#paint span').textContent === '%[1]d'", left))
+		p.until(fmt.Sprintf("document.title === '(%[1]d/3) Pixelwall' && document.getElementById('clock').textContent === '%[1]d'", left))
 		eval[bool](p, "(globalThis.before = pixelwall.state().available, true)")
 		p.key("6" + kb.ArrowRight + kb.Enter)
 		p.until("pixelwall.state().available === before - 1")

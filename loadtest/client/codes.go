@@ -11,6 +11,7 @@ import (
 const (
 	codeTokenExpired = 7
 	codeUnavailable  = 13
+	codeTooMany      = 14
 	codeDraining     = 17
 )
 
@@ -29,9 +30,10 @@ func CodeName(code uint8) string {
 }
 
 // passes reports whether a refusal is of the kind that ends by itself: the same
-// placement may be sent again under its number.
+// placement may be sent again under its number. The server did not look the number
+// up, so of an earlier sending it says nothing.
 func passes(r wire.Refusal) bool {
-	return r.Code == codeDraining || r.Code == codeUnavailable && r.RetryAfterMS > 0
+	return r.Code == codeDraining || (r.Code == codeUnavailable || r.Code == codeTooMany) && r.RetryAfterMS > 0
 }
 
 // A CloseError is how the server ended the conversation.

@@ -36,21 +36,23 @@ type PainterOptions struct {
 	N        int // number of the connection, see Dial
 	Instance uint64
 	// Reconnect lets the painter go on after a cut, and send again, under the same
-	// number, what a server refused for now (unavailable with a retry-after, or
-	// draining). A pixel then has one placement under way at a time, so that its
-	// placements keep their order whatever is refused.
+	// number, what a server refused for now (unavailable or too_many with a
+	// retry-after, or draining). A pixel then has one placement under way at a time,
+	// so that its placements keep their order whatever is refused.
 	Reconnect bool
 	// Patience is how long one placement may be refused for now before that is
-	// final; 0 is as long as Run may run.
+	// final; 0 is as long as Run may run. One that a connection left without an
+	// answer may be stored, so that no refusal for now is ever final.
 	Patience time.Duration
 	Queue    int // jobs that may wait; see Painter.Paint
 
 	// Placed and Refused hear of each job's final outcome, once. Retried hears of
-	// each refusal after which the job is sent again; it may be nil. All are called
-	// on a goroutine of the painter, one at a time, and hold up its answers.
+	// each refusal after which the job is sent again, and whether it is surely not
+	// stored by then; it may be nil. All are called on a goroutine of the painter, one
+	// at a time, and hold up its answers.
 	Placed  func(id int32, p wire.Placed)
 	Refused func(id int32, r wire.Refusal)
-	Retried func(id int32, r wire.Refusal)
+	Retried func(id int32, r wire.Refusal, sure bool)
 }
 
 // A Painter places jobs in order through one connection at a time, and sends
@@ -290,9 +292,9 @@ func (p *Painter) refused(m wire.Refusal) error {
 	}
 	if p.o.Reconnect && passes(m) {
 		after := time.Duration(m.RetryAfterMS) * time.Millisecond
-		if id, ok := p.window.postpone(m.Number, time.Now(), after, p.o.Patience); ok {
+		if id, sure, ok := p.window.postpone(m.Number, time.Now(), after, p.o.Patience); ok {
 			if p.o.Retried != nil {
-				p.o.Retried(id, m)
+				p.o.Retried(id, m, sure)
 			}
 			if m.Code == codeDraining {
 				return &RefusedError{m}

@@ -23,7 +23,7 @@ func (h *heard) options(reconnect bool, queue int, servers ...*Server) PainterOp
 		Servers: servers, Instance: 5, Reconnect: reconnect, Queue: queue,
 		Placed:  func(id int32, _ wire.Placed) { h.placed = append(h.placed, id) },
 		Refused: func(id int32, _ wire.Refusal) { h.refused = append(h.refused, id) },
-		Retried: func(id int32, _ wire.Refusal) { h.retried = append(h.retried, id) },
+		Retried: func(id int32, _ wire.Refusal, _ bool) { h.retried = append(h.retried, id) },
 	}
 }
 
@@ -288,6 +288,45 @@ func TestARefusalForNowIsFinal(t *testing.T) {
 				t.Errorf("%+v", h)
 			}
 		})
+	}
+}
+
+// A connection ended without an answer, so the placement may be stored: a server
+// that cannot look it up just now does not end it, whatever the patience.
+func TestARefusalForNowIsNotFinalForWhatMayBeStored(t *testing.T) {
+	r := newRig(t)
+	h := &heard{}
+	o := h.options(true, 1, r.server)
+	o.Patience = 1 // a moment
+	var sure []bool
+	o.Retried = func(_ int32, _ wire.Refusal, s bool) { sure = append(sure, s) }
+	p := NewPainter(o)
+	if err := p.Paint(t.Context(), Job{ID: 4}); err != nil {
+		t.Fatal(err)
+	}
+	p.Finish()
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(t.Context()) }()
+	peer, _ := r.accept()
+	peer.hearPlace()
+	peer.say(wire.Refusal{Number: 1, Code: codeUnavailable, RetryAfterMS: 1})
+	peer.hearPlace()
+	peer.say(wire.Bye{WaitMinMS: 1, WaitMaxMS: 2})
+	peer.frame(ws.NewCloseFrame(closeBody(1012)))
+	peer, _ = r.accept()
+	for _, code := range []uint8{codeUnavailable, codeTooMany, codeUnavailable} {
+		peer.hearPlace()
+		peer.say(wire.Refusal{Number: 1, Code: code, RetryAfterMS: 1})
+	}
+	if m := peer.hearPlace(); m.Number != 1 {
+		t.Errorf("it is sent again under number %d", m.Number)
+	}
+	peer.say(wire.Placed{Number: 1, Seq: 11})
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(h.placed, []int32{4}) || len(h.refused) > 0 || !slices.Equal(sure, []bool{true, false, false, false}) {
+		t.Errorf("%+v, surely not stored %v", h, sure)
 	}
 }
 

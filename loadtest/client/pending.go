@@ -27,6 +27,7 @@ type pending struct {
 	place   wire.Place
 	id      int32
 	sent    bool      // on this connection, and not refused since
+	unsure  bool      // a connection ended without an answer: it may be stored
 	due     time.Time // not sent before
 	refused time.Time // when it was refused first, zero when never
 }
@@ -40,7 +41,9 @@ func (w *window) again() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := range w.pending {
-		w.pending[i].sent = false
+		p := &w.pending[i]
+		p.unsure = p.unsure || p.sent
+		p.sent = false
 	}
 }
 
@@ -105,24 +108,25 @@ func (w *window) answer(number uint32) (id int32, ok bool) {
 }
 
 // postpone lets the job of a number be sent again after a while. False means
-// that it is not under way, or was refused for longer than patience, if any.
-func (w *window) postpone(number uint32, now time.Time, after, patience time.Duration) (id int32, ok bool) {
+// that it is not under way, or was refused for longer than patience, if any. sure
+// says that it is not stored: what may be stored is postponed for ever.
+func (w *window) postpone(number uint32, now time.Time, after, patience time.Duration) (id int32, sure, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	i := w.find(number)
 	if i < 0 {
-		return 0, false
+		return 0, false, false
 	}
 	p := &w.pending[i]
 	if p.refused.IsZero() {
 		p.refused = now
 	}
-	if patience > 0 && now.Sub(p.refused) > patience {
-		return 0, false
+	if patience > 0 && now.Sub(p.refused) > patience && !p.unsure {
+		return 0, false, false
 	}
 	p.sent, p.due = false, now.Add(after)
 	w.tell()
-	return p.id, true
+	return p.id, !p.unsure, true
 }
 
 func (w *window) find(number uint32) int {

@@ -34,7 +34,7 @@ func TestAnOrderlyWindowKeepsTheOrderOfEachPixel(t *testing.T) {
 		for number, x := range sent {
 			delete(sent, number)
 			if rnd.IntN(3) == 0 {
-				if _, ok := w.postpone(number, now, 30*time.Millisecond, 0); !ok {
+				if _, _, ok := w.postpone(number, now, 30*time.Millisecond, 0); !ok {
 					t.Fatalf("number %d is not under way", number)
 				}
 			} else if id, ok := w.answer(number); ok {
@@ -75,10 +75,10 @@ func TestAWindowSaysWhenToSendAgain(t *testing.T) {
 	if m, ok, _ := w.toSend(now.Add(5 * time.Second)); !ok || m.Number != 1 {
 		t.Errorf("%v %+v", ok, m)
 	}
-	if _, ok := w.postpone(1, now.Add(6*time.Second), time.Second, 5*time.Second); ok {
+	if _, _, ok := w.postpone(1, now.Add(6*time.Second), time.Second, 5*time.Second); ok {
 		t.Error("refused for 6 s with a patience of 5 s, and still not final")
 	}
-	if _, ok := w.postpone(9, now, time.Second, 0); ok {
+	if _, _, ok := w.postpone(9, now, time.Second, 0); ok {
 		t.Error("a number that is not under way is postponed")
 	}
 	for w.begin(Job{}) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"hash/maphash"
 	"sync"
 	"time"
 
@@ -18,7 +19,6 @@ type charge struct {
 	key       string // of the user, for a refund; empty when nothing was charged
 	id        string // what stands for the request under key
 	user      uint64
-	request   core.Request
 	began     time.Time // before Redis was asked
 	allowance core.Allowance
 }
@@ -32,6 +32,11 @@ func chargeID(r core.Request, shard uint8) string {
 	return string(append(appendAsked(make([]byte, 0, chargeIDBytes), r), shard))
 }
 
+// remembered is what stands for id in memory, where a charge has no place for a shard.
+func (g *charger) remembered(id string) core.Request {
+	return core.Request{Instance: maphash.String(g.seed, id)}
+}
+
 // A charger limits how often a user places: in Redis, and by memory while that
 // cannot be asked. With a burst of one, a charge is the key of the user, which
 // expires with the cooldown:
@@ -42,6 +47,7 @@ type charger struct {
 	c       *Client
 	refunds chan charge // overflow: a charge that stands although nothing was stored, counted
 
+	seed   maphash.Seed
 	mu     sync.Mutex // protects memory
 	memory *core.Charges
 }
@@ -49,7 +55,7 @@ type charger struct {
 const refundsMax = 4096
 
 func newCharger(c *Client) *charger {
-	return &charger{c: c, refunds: make(chan charge, refundsMax), memory: core.NewCharges(core.Cooldown{EveryMS: 0, Max: 1})}
+	return &charger{c: c, refunds: make(chan charge, refundsMax), seed: maphash.MakeSeed(), memory: core.NewCharges(core.Cooldown{EveryMS: 0, Max: 1})}
 }
 
 // take charges every item that may be stored. Who has to wait is only asked about
@@ -81,7 +87,7 @@ func (g *charger) take(ctx context.Context, items []*item) {
 
 // enter gives it what became of its charge.
 func (g *charger) enter(it *item, a *ask) {
-	it.charge = charge{rule: a.rule, user: a.user, request: a.request, began: a.began, allowance: a.allowance}
+	it.charge = charge{rule: a.rule, user: a.user, began: a.began, allowance: a.allowance}
 	if it.out.Err != nil {
 		it.out.Allowance = a.allowance
 		return
@@ -108,7 +114,7 @@ func (g *charger) refund(it *item) {
 	it.charge.key = ""
 	it.charge.allowance = refunded(ch.rule, ch.allowance)
 	g.mu.Lock()
-	g.memory.Refund(ch.user, ch.request)
+	g.memory.Refund(ch.user, g.remembered(ch.id))
 	g.mu.Unlock()
 	select {
 	case g.refunds <- ch:
@@ -251,17 +257,17 @@ func (g *charger) remember(a *ask) {
 	}
 	switch {
 	case a.answered && a.fresh:
-		g.memory.Put(a.user, core.Charge{TatMS: a.nowMS + (a.allowance.NextMS - a.nowMS), Last: a.request})
+		g.memory.Put(a.user, core.Charge{TatMS: a.nowMS + (a.allowance.NextMS - a.nowMS), Last: g.remembered(a.id)})
 	case a.answered:
 	case a.peek:
 		a.allowance = g.memory.Allowance(a.user, a.nowMS)
 	default:
 		a.err = nil
-		if e, ok := g.memory.Get(a.user, a.nowMS); ok && e.Last == a.request {
+		if e, ok := g.memory.Get(a.user, a.nowMS); ok && e.Last == g.remembered(a.id) {
 			a.granted, a.allowance = true, a.rule.Allowance(e.TatMS, a.nowMS)
 			return
 		}
-		a.allowance, _, a.granted = g.memory.Take(a.user, a.request, a.nowMS)
+		a.allowance, _, a.granted = g.memory.Take(a.user, g.remembered(a.id), a.nowMS)
 		if a.fresh = a.granted; a.granted {
 			g.c.stats.failOpenGrant.Add(1)
 		}

@@ -45,10 +45,10 @@ func (k *Cooldowns) Refund(ctx context.Context, user uint64, r core.Request) err
 	if rule.EveryMS == 0 {
 		return nil
 	}
+	ch := charge{rule: rule, user: user, key: k.g.c.userKey(rule, user), id: chargeID(r, noShard)}
 	k.g.mu.Lock()
-	k.g.memory.Refund(user, r)
+	k.g.memory.Refund(user, k.g.remembered(ch.id))
 	k.g.mu.Unlock()
-	ch := charge{rule: rule, user: user, request: r, key: k.g.c.userKey(rule, user), id: chargeID(r, noShard)}
 	_, err = k.g.giveBack(ctx, []charge{ch})
 	return asError(err)
 }

@@ -29,6 +29,7 @@ const (
 var (
 	errDown     = errors.New("no server of Redis answers")
 	errInFlight = errors.New("too many commands are in flight")
+	errNoAnswer = errors.New("no answer from Redis, which may have done it")
 	// errJudgedBefore says that what waits was found bad by an older configuration
 	// than the one that it would be sent under.
 	errJudgedBefore = errors.New("the configuration has changed since it was judged")
@@ -54,10 +55,11 @@ func conclude(err error) conclusion {
 	case errors.Is(err, errJudgedBefore):
 		return otherConfig
 	case errors.Is(err, errDown), errors.Is(err, errInFlight), errors.Is(err, gobreaker.ErrOpenState), errors.Is(err, gobreaker.ErrTooManyRequests),
-		errors.Is(err, rueidis.ErrNoSlot), errors.Is(err, rueidis.ErrClosing),
-		errors.As(err, &dial) && dial.Op == "dial":
+		errors.Is(err, rueidis.ErrNoSlot), errors.As(err, &dial) && dial.Op == "dial":
 		return notSent
 	}
+	// Among these is rueidis.ErrClosing: a connection that breaks while its client is
+	// closed gives it to commands that were written as well.
 	return unknown
 }
 

@@ -180,8 +180,10 @@ func TestAnUnknownOutcomeIsToldLater(t *testing.T) {
 	c.charger.take(c.ctx, itemsOf(ps))
 	must(t, server.Pause())
 	defer server.Continue()
-	if err := c.Sequencer().Place(t.Context(), ps, make([]core.Outcome, len(ps))); core.CodeOf(err) != core.CodeUnavailable {
-		t.Errorf("Place = %v", err)
+	for _, o := range outcomes(t, c, ps...) {
+		if !o.Unknown || o.Err == nil {
+			t.Errorf("%+v, which nobody can know", o)
+		}
 	}
 	if n := c.Stats().Unknown; n != int64(len(ps)) {
 		t.Errorf("%d unknown", n)
@@ -247,6 +249,10 @@ func TestWithoutALimiterMemoryLimits(t *testing.T) {
 		t.Fatal(o.Err)
 	}
 	refusedWith(t, place(2, 2), core.CodeCooldown)
+	for _, user := range []uint64{1, 2} { // one request is one charge in one shard, whoever granted it
+		elsewhere := placement(599, 1, 1, user, core.Request{Instance: user, Number: 1})
+		refusedWith(t, outcomes(t, c, elsewhere)[0], core.CodeCooldown)
+	}
 	if o := place(2, 1); o.Err != nil || !o.Repeated {
 		t.Errorf("%+v", o)
 	}

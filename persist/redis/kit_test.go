@@ -127,10 +127,16 @@ func keepArmed(t testing.TB, c *Client, config core.Config) (stop func()) {
 }
 
 func openContract(t *testing.T, s coretest.Setup) *coretest.Store {
-	o := testOptions(t)
+	g, o := newGate(t)
+	o.ResendFor = o.CommandTimeout
 	c := open(t, o)
 	keepArmed(t, c, s.Config)
-	return contractStore(t, c)
+	st := contractStore(t, c)
+	st.Lose = func() (heal func()) {
+		g.closeBehind(fnPlace, 2)
+		return g.open
+	}
+	return st
 }
 
 func contractStore(t *testing.T, c *Client) *coretest.Store {

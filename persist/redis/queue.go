@@ -49,7 +49,7 @@ func (q *queue) add(items []*item) {
 	q.running = q.running || start
 	q.mu.Unlock()
 	for _, it := range items[room:] {
-		q.refuse(it, core.NewError(core.CodeTooMany, "too many placements wait for the shard"))
+		q.refuse(it, &core.Error{Code: core.CodeTooMany, Msg: "too many placements wait for the shard", RetryAfter: retryAfter})
 	}
 	if start {
 		q.run()
@@ -106,7 +106,7 @@ func (q *queue) refuse(it *item, err *core.Error) {
 func (q *queue) abandon(batch []*item) {
 	for _, it := range batch {
 		if it.sent {
-			it.unknown = true
+			it.out = core.Outcome{Unknown: true, Err: unavailable(errNoAnswer), Allowance: it.charge.allowance}
 			q.c.stats.unknown.Add(1)
 			it.finish()
 			continue

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -31,15 +30,14 @@ func newSequencer(c *Client) *Sequencer {
 
 // An item is a placement on its way.
 type item struct {
-	p       core.Placement
-	out     core.Outcome
-	charge  charge
-	asked   *core.Error // it cannot be stored, for this reason; only what it was is asked for
-	judged  uint32      // version of the configuration that says so
-	call    *call
-	first   time.Time // when it came to the queue
-	sent    bool      // in a batch without an answer: it may be stored
-	unknown bool      // and it stayed so
+	p      core.Placement
+	out    core.Outcome
+	charge charge
+	asked  *core.Error // it cannot be stored, for this reason; only what it was is asked for
+	judged uint32      // version of the configuration that says so
+	call   *call
+	first  time.Time // when it came to the queue
+	sent   bool      // in a batch without an answer: it may be stored
 }
 
 // A call is one Place.
@@ -78,9 +76,6 @@ func (s *Sequencer) Place(ctx context.Context, ps []core.Placement, out []core.O
 		return context.Cause(ctx)
 	}
 	for i := range items {
-		if items[i].unknown {
-			return unavailable(errors.New("the outcome is unknown: Redis did not answer"))
-		}
 		out[i] = items[i].out
 	}
 	return nil
@@ -126,48 +121,65 @@ func (s *Sequencer) enqueue(items []*item) {
 }
 
 // Configure implements core.Sequencer. A shard that was never built is left to
-// its relay. When it fails, some shards may have c: call it again.
+// its relay. When it is CodeUnavailable, some shards may have c: call it again.
 func (s *Sequencer) Configure(ctx context.Context, c core.Config) error {
-	var has [core.ShardsMax]*core.Config
-	behind := false
+	built, err := s.follows(ctx, &c)
+	if err != nil {
+		return err
+	}
+	return s.configure(ctx, built, &c)
+}
+
+// follows returns the shards that are built, shard 0 first, when c follows what
+// they have.
+func (s *Sequencer) follows(ctx context.Context, c *core.Config) (built []core.ShardID, err error) {
+	behind, newest := false, uint32(0)
 	for _, shard := range c.Geometry().Shards() {
 		present, err := s.c.readConfig(ctx, shard)
+		switch {
+		case err != nil:
+			return nil, err
+		case present == nil && shard == 0:
+			return nil, core.NewError(core.CodeUnavailable, "there is no canvas yet")
+		case present == nil:
+			continue
+		case present.Version < c.Version:
+			behind = true
+			if err := c.Follows(present); err != nil {
+				return nil, err
+			}
+		case present.Version == c.Version && !sameConfig(present, c):
+			return nil, anotherConfig(shard, present)
+		}
+		built, newest = append(built, shard), max(newest, present.Version)
+	}
+	if !behind {
+		return nil, core.NewError(core.CodeMismatch, fmt.Sprintf("configuration version %d does not follow %d", c.Version, newest))
+	}
+	return built, nil
+}
+
+// configure gives c to shards. Of two changes at the same moment the one that comes
+// to the first of them first counts, and the other one ends there: it must not get
+// to a later one before the first.
+func (s *Sequencer) configure(ctx context.Context, shards []core.ShardID, c *core.Config) error {
+	for _, shard := range shards {
+		if err := s.c.Outbox().Configure(ctx, shard, c); err != nil {
+			return err
+		}
+		present, err := s.c.reloadConfig(ctx, shard)
 		if err != nil {
 			return err
 		}
-		has[shard] = present
-		if present == nil {
-			continue
-		}
-		if present.Version < c.Version {
-			behind = true
-			if err := c.Follows(present); err != nil {
-				return err
-			}
-		}
-		if present.Version == c.Version && !sameConfig(present, &c) {
-			return core.NewError(core.CodeMismatch, fmt.Sprintf("shard %d has another configuration of version %d", shard, c.Version))
-		}
-	}
-	if has[0] == nil {
-		return core.NewError(core.CodeUnavailable, "there is no canvas yet")
-	}
-	if !behind {
-		return core.NewError(core.CodeMismatch, fmt.Sprintf("configuration version %d does not follow %d", c.Version, has[0].Version))
-	}
-	outbox := s.c.Outbox()
-	for shard, present := range has {
-		if present == nil {
-			continue
-		}
-		if err := outbox.Configure(ctx, core.ShardID(shard), &c); err != nil {
-			return err
-		}
-		if _, err := s.c.reloadConfig(ctx, core.ShardID(shard)); err != nil {
-			return err
+		if !sameConfig(present, c) {
+			return anotherConfig(shard, present)
 		}
 	}
 	return nil
+}
+
+func anotherConfig(shard core.ShardID, c *core.Config) error {
+	return core.NewError(core.CodeMismatch, fmt.Sprintf("shard %d has another configuration of version %d", shard, c.Version))
 }
 
 func sameConfig(a, b *core.Config) bool {

@@ -114,6 +114,30 @@ func TestAStaleConfigurationIsReadAgain(t *testing.T) {
 	}
 }
 
+// Two edges change the configuration at the same moment, and both have seen that
+// theirs follows: what comes to the first shard first is what all of them get.
+func TestOfTwoChangesAtOnceAllShardsGetOne(t *testing.T) {
+	o := testOptions(t)
+	a, b := open(t, o), open(t, o)
+	config := testConfig()
+	keepArmed(t, a, config)
+	first, second := config, config
+	first.Version, first.CooldownMS = 2, 1000
+	second.Version, second.CooldownMS = 2, 2000
+	built, err := b.Sequencer().follows(t.Context(), &second)
+	must(t, err)
+	must(t, a.Outbox().Configure(t.Context(), 0, &first)) // a is on its way to the others
+	if err := b.Sequencer().configure(t.Context(), built, &second); core.CodeOf(err) != core.CodeMismatch {
+		t.Errorf("the second change: %v, want %v", err, core.CodeMismatch)
+	}
+	must(t, a.Sequencer().Configure(t.Context(), first))
+	for _, shard := range config.Geometry().Shards() {
+		if has, err := a.readConfig(t.Context(), shard); err != nil || !sameConfig(has, &first) {
+			t.Errorf("shard %d has %+v (%v)", shard, has, err)
+		}
+	}
+}
+
 // What an old configuration found bad is judged by the one that it is sent under,
 // also when that was read for another placement meanwhile.
 func TestTheConfigurationChangesBetweenJudgementAndSending(t *testing.T) {

@@ -55,9 +55,18 @@ func (s *storm) place(ps []core.Placement) {
 	}
 	s.mu.Unlock()
 	out := make([]core.Outcome, len(ps))
-	for s.c.Sequencer().Place(context.Background(), ps, out) != nil {
+	unsure := make([]bool, len(ps)) // what was unknown once, a refusal for now says nothing of
+	for asked := true; asked; {
 		if s.c.ctx.Err() != nil {
 			return
+		}
+		if s.c.Sequencer().Place(context.Background(), ps, out) != nil {
+			continue
+		}
+		asked = false
+		for i, o := range out {
+			unsure[i] = unsure[i] || o.Unknown
+			asked = asked || unsure[i] && o.Err != nil && o.Err.Code == core.CodeUnavailable
 		}
 	}
 	s.mu.Lock()

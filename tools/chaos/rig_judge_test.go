@@ -46,6 +46,9 @@ func judge(painters []*painter, events []entry, cooldown time.Duration) (r resul
 				if e.shard != core.ShardID(s.shard) || e.Offset != s.offset || e.Color != s.color {
 					faults["are stored with other values than were sent"]++
 				}
+				if e.timeMS < s.denied {
+					faults["were stored when they were said to be not, and to be sent again"]++
+				}
 			}
 			switch s.fate {
 			case placed:

@@ -42,6 +42,7 @@ type stroke struct {
 	seq    uint64
 	code   uint8 // of a refusal
 	at     time.Time
+	denied int64 // unix ms, when it was last said to be surely not stored; 0 never
 }
 
 // A painter is one user who paints at random.
@@ -129,7 +130,7 @@ func (l *load) addPainters(n int) {
 		pt := &painter{l: l, edge: at, instance: l.w.rnd.Uint64(), ran: make(chan error, 1)}
 		pt.p = client.NewPainter(client.PainterOptions{
 			Servers: client.Rotated(l.servers, at), N: k, Instance: pt.instance, Reconnect: true,
-			Placed: pt.placed, Refused: pt.refused, Retried: func(int32, wire.Refusal) { l.retried.Add(1) },
+			Placed: pt.placed, Refused: pt.refused, Retried: pt.retried,
 		})
 		added[i] = pt
 		connect.Go(func() {
@@ -236,6 +237,15 @@ func (pt *painter) refused(id int32, r wire.Refusal) {
 	defer pt.mu.Unlock()
 	s := &pt.strokes[id-1]
 	s.fate, s.code, s.at = refused, r.Code, time.Now()
+}
+
+func (pt *painter) retried(id int32, _ wire.Refusal, sure bool) {
+	pt.l.retried.Add(1)
+	if sure {
+		pt.mu.Lock()
+		defer pt.mu.Unlock()
+		pt.strokes[id-1].denied = time.Now().UnixMilli()
+	}
 }
 
 // sample keeps how many placements were acknowledged, ten times a second.

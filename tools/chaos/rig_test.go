@@ -24,6 +24,8 @@ func TestJudgeFinds(t *testing.T) {
 	other.color = 3
 	no := stroke{shard: 1, offset: 9, color: 2, fate: refused}
 	open := stroke{shard: 1, offset: 9, color: 2}
+	later := ok
+	later.denied = 1000
 	for _, tt := range []struct {
 		name     string
 		painters []*painter
@@ -38,6 +40,8 @@ func TestJudgeFinds(t *testing.T) {
 		{"another seq", []*painter{told(5, ok)}, []entry{stored(5, 1, 8, 0)}, "under another seq", 0, 0},
 		{"another colour", []*painter{told(5, other)}, []entry{stored(5, 1, 7, 0)}, "other values", 0, 0},
 		{"what was refused and is stored", []*painter{told(5, no)}, []entry{stored(5, 1, 7, 0)}, "although they were refused", 0, 0},
+		{"what was refused for now and stored later", []*painter{told(5, later)}, []entry{stored(5, 1, 7, 1000)}, "", 0, 0},
+		{"what was refused for now and was stored already", []*painter{told(5, later)}, []entry{stored(5, 1, 7, 999)}, "said to be not", 0, 0},
 		{"what nobody sent", []*painter{told(5, ok)}, []entry{stored(5, 1, 7, 0), stored(6, 1, 8, 0)}, "nobody sent", 0, 0},
 		{"one seq for two placements", []*painter{told(5, ok, ok)}, []entry{stored(5, 1, 7, 0), stored(5, 2, 8, 0)}, "earlier one", 0, 0},
 	} {

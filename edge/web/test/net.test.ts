@@ -8,6 +8,7 @@ import { formatLink, formatShare, parseLink, unshare } from "../src/camera/link"
 import { equal, test } from "./harness";
 
 const place = (number: number): Place => ({ number, x: 0, y: 0, color: 0 });
+const refusal = (number: number, code: number) => ({ number, code, retryAfterMS: 1000 });
 const placed = (number: number, seq: number) => ({ kind: "placed" as const, number, shard: 2, seq, timeMS: 0, allowance: { available: 0, max: 1, nextMS: 0 } });
 
 test("waits lie between nothing and a bound that doubles up to 30 s", () => {
@@ -27,12 +28,32 @@ test("what was not answered is sent again in order after a reconnect", () => {
   equal(sent, [1, 3, 4]);
 });
 
+test("what may be stored is asked for until the server has looked it up", () => {
+  const sent: number[] = [];
+  const due: (() => void)[] = [];
+  const box = new Outbox([place(1)], (p) => sent.push(p.number), (_ms, then) => due.push(then)); // 1 is from before a reload
+  box.reopen();
+  box.add(place(2), true);
+  box.add(place(3), true);
+  equal([box.refused(refusal(1, 13)), box.refused(refusal(2, 13))], [false, true], "final on the first connection");
+  box.reopen();
+  sent.length = 0;
+  due.pop()?.(); // of the connection before
+  equal(sent, []);
+  equal([13, 14, 17].map((code) => box.refused(refusal(3, code))), [false, false, false]);
+  due.pop()?.();
+  equal([sent, box.length], [[3], 2]);
+  equal([box.refused(refusal(1, 5)), box.refused(refusal(3, 11))], [true, true], "what the server looked up is final");
+  for (const send of due) send();
+  equal([sent, box.length], [[3], 0]);
+});
+
 test("no more than 64 are under way at once", () => {
   const sent: number[] = [];
   const box = new Outbox(Array.from({ length: 100 }, (_, i) => place(i + 1)), (p) => sent.push(p.number));
   box.reopen();
   equal(sent.length, 64);
-  box.refused(10);
+  box.refused(refusal(10, 5));
   equal(sent.at(-1), 65);
 });
 

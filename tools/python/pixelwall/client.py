@@ -26,6 +26,7 @@ RANGE_CODER = 1  # the capability
 ERRORS = ("internal malformed invalid out_of_canvas unknown_color cooldown unauthorized token_expired hello_required unknown_message "
           "unknown_shard expired read_only unavailable too_many not_found mismatch draining").split()
 FATAL_CLOSES = {1002, 1003, 1007, 1009, 4002, 4004}  # reconnecting would not help
+UNASKED = {13, 14, 17}  # refusals for which the number was not looked up: unavailable, too_many, draining
 MAX_UNANSWERED = 32      # placements under way; the server allows 64
 SEND_INTERVAL = 1 / 15   # between placements; the server allows 20 messages a second
 STABLE_SECONDS = 10      # a connection that lasted this long resets the backoff
@@ -124,6 +125,8 @@ class Client:
         self._number = 0
         self._pending: dict[int, tuple[wire.Place, asyncio.Future[wire.Placed]]] = {}  # rising by number
         self._sent: set[int] = set()                # numbers that were ever sent
+        self._unsure: set[int] = set()              # of them, those that a cut left unanswered: they may be stored
+        self._due: set[int] = set()                 # of those, to be sent once more
         self._changed = asyncio.Event()             # another one after each message
         self._outbox = asyncio.Event()
         self._bye: wire.Bye | None = None
@@ -162,7 +165,7 @@ class Client:
         return shard.pixels[y % canvas.SIDE * shard.width + x % canvas.SIDE]
 
     async def place(self, x: int, y: int, colour: int) -> wire.Placed:
-        """Place a pixel once. It survives cuts; raises `PlaceError` when it is refused."""
+        """Place a pixel once. It survives cuts; raises `PlaceError` when it is refused, and then it is not stored."""
         self._number += 1
         future: asyncio.Future[wire.Placed] = asyncio.get_running_loop().create_future()
         self._pending[self._number] = wire.Place(self._number, x, y, colour), future
@@ -339,13 +342,20 @@ class Client:
         while True:
             self._outbox.clear()
             for number, (place, _) in list(self._pending.items())[:MAX_UNANSWERED]:
-                if number > last:
-                    last = number
-                    self.stats.resent += number in self._sent
+                if number > last or number in self._due:
+                    if number > last and number in self._sent:
+                        self.stats.resent += 1
+                        self._unsure.add(number)
+                    last = max(last, number)
                     self._sent.add(number)
+                    self._due.discard(number)
                     await self._send(place)
                     await asyncio.sleep(SEND_INTERVAL)
             await self._outbox.wait()
+
+    def _send_again(self, number: int) -> None:
+        self._due.add(number)
+        self._outbox.set()
 
     # --- what the server says -----------------------------------------------------------------------------
 
@@ -385,7 +395,9 @@ class Client:
                 log.info("error: %s", message)
                 if message.allowance.max:
                     self.allowance = message.allowance
-                if message.number:
+                if message.number in self._unsure and message.code in UNASKED and message.retry_after:
+                    asyncio.get_running_loop().call_later(message.retry_after / 1000, self._send_again, message.number)
+                elif message.number:
                     self.stats.refused += 1
                     self._answer(message.number, lambda future: future.set_exception(PlaceError(message)))
             case wire.Allowance():
@@ -446,7 +458,8 @@ class Client:
 
     def _answer(self, number: int, settle: Callable[[asyncio.Future[wire.Placed]], None]) -> None:
         entry = self._pending.pop(number, None)
-        self._sent.discard(number)
+        for numbers in (self._sent, self._unsure, self._due):
+            numbers.discard(number)
         self._outbox.set()
         if entry and not entry[1].done():
             settle(entry[1])

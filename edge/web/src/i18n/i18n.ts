@@ -21,7 +21,7 @@ let texts: Texts = en;
 let tag = "en";
 let plural = new Intl.PluralRules(tag);
 let numbers = new Intl.NumberFormat(tag);
-let values = new Intl.NumberFormat(tag, { useGrouping: false });
+let places = new Intl.NumberFormat(tag, { useGrouping: false });
 let brief = new Intl.NumberFormat(tag, { style: "unit", unit: "second", unitDisplay: "narrow" });
 let relative = new Intl.RelativeTimeFormat(tag, { numeric: "auto" });
 const listeners: (() => void)[] = [];
@@ -70,7 +70,7 @@ export function use(newTag: string, newTexts: Texts): void {
   const latin = `${tag}-u-nu-latn`;
   plural = new Intl.PluralRules(tag);
   numbers = new Intl.NumberFormat(latin);
-  values = new Intl.NumberFormat(latin, { useGrouping: false });
+  places = new Intl.NumberFormat(latin, { useGrouping: false });
   brief = new Intl.NumberFormat(latin, { style: "unit", unit: "second", unitDisplay: "narrow" });
   relative = new Intl.RelativeTimeFormat(latin, { numeric: "auto" });
   for (const heard of listeners) heard();
@@ -92,7 +92,9 @@ export function t(key: Key, filled: Record<string, string | number> = {}): strin
   const text = typeof found === "string" ? found : (found[plural.select(Number(filled.n))] ?? found.other ?? "");
   return text.replace(/\{(\w+)\}/g, (whole, name: string) => {
     const value = filled[name];
-    return value === undefined ? whole : typeof value === "number" ? values.format(value) : isolate(value);
+    if (value === undefined) return whole;
+    if (typeof value === "string") return isolate(value);
+    return (name === "x" || name === "y" ? places : numbers).format(value); // a place is no amount
   });
 }
 

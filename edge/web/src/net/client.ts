@@ -299,7 +299,7 @@ export class Client {
         return this.settle(m.shard);
       case "error":
         if (m.number === 0) console.warn("pixelwall: the server refused a message:", m.message);
-        else if (this.outbox.refused(m.number)) this.refuse(m.number, m.code, m.message, m.allowance);
+        else if (this.outbox.refused(m)) this.refuse(m.number, m.code, m.message, m.allowance);
         return;
       case "allowance": return this.post({ kind: "allowance", allowance: m.allowance });
       case "presence": return this.post({ kind: "online", online: m.online });
@@ -322,7 +322,7 @@ export class Client {
     this.build ||= m.build;
     this.enter({ kind: "live" });
     if (!this.sync.join(m.canvas, m.config)) this.forgetPlacements();
-    this.outbox.reopen();
+    if (this.session) this.outbox.reopen(); // without one the answer would say nothing of what is stored
     this.ping();
   }
 

@@ -3,18 +3,28 @@
 // canvas has passed it.
 
 import type { Place } from "./link";
-import type { Placed } from "../wire/messages";
+import type { Placed, Refusal } from "../wire/messages";
 
 /** The server takes 64 unanswered placements a connection; what is more waits here. */
 const windowMax = 64;
 
+/** Refusals for which the server did not look the number up: unavailable, too_many, draining. */
+const unasked = [13, 14, 17];
+
 export class Outbox {
   private unanswered: Place[];
   private sent = 0; // of unanswered, on this connection
+  private connection = 0;
+  private unsure: Set<number>; // sent on an earlier connection, so they may be stored
   private answered: { number: number; shard: number; seq: number }[] = [];
 
-  constructor(unanswered: Place[], private readonly send: (p: Place) => void) {
+  constructor(
+    unanswered: Place[], // of this page before it was loaded again
+    private readonly send: (p: Place) => void,
+    private readonly after: (ms: number, then: () => void) => void = (ms, then) => void setTimeout(then, ms),
+  ) {
     this.unanswered = unanswered;
+    this.unsure = new Set(unanswered.map((p) => p.number));
   }
 
   get length(): number {
@@ -28,7 +38,9 @@ export class Outbox {
 
   /** Begins anew on a fresh connection. */
   reopen(): void {
+    for (const p of this.unanswered.slice(0, this.sent)) this.unsure.add(p.number);
     this.sent = 0;
+    this.connection++;
     this.flush();
   }
 
@@ -41,8 +53,15 @@ export class Outbox {
     if (this.drop(p.number)) this.answered.push({ number: p.number, shard: p.shard, seq: p.seq });
   }
 
-  refused(number: number): boolean {
-    return this.drop(number);
+  /** False where it is not final: what may be stored is asked for until the server has looked it up. */
+  refused(r: Pick<Refusal, "number" | "code" | "retryAfterMS">): boolean {
+    if (!this.unsure.has(r.number) || !unasked.includes(r.code) || r.retryAfterMS === 0) return this.drop(r.number);
+    const { connection } = this;
+    this.after(r.retryAfterMS, () => {
+      const p = this.unanswered.find((p) => p.number === r.number);
+      if (p && connection === this.connection) this.send(p);
+    });
+    return false;
   }
 
   /** The numbers whose place in the order the copy of shard has reached. */
@@ -57,6 +76,7 @@ export class Outbox {
     const numbers = [...this.answered, ...this.unanswered].map((p) => p.number);
     this.answered = [];
     this.unanswered = [];
+    this.unsure.clear();
     this.sent = 0;
     return numbers;
   }
@@ -70,6 +90,7 @@ export class Outbox {
     const at = this.unanswered.findIndex((p) => p.number === number);
     if (at < 0) return false;
     this.unanswered.splice(at, 1);
+    this.unsure.delete(number);
     if (at < this.sent) this.sent--;
     this.flush();
     return true;

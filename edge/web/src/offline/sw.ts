@@ -18,10 +18,15 @@ interface Asked extends Waiting {
   request: Request;
   respondWith(answer: Promise<Response>): void;
 }
+interface Clicked extends Waiting {
+  notification: Notification;
+}
 interface Scope {
   addEventListener(type: "install" | "activate", hear: (e: Waiting) => void): void;
   addEventListener(type: "fetch", hear: (e: Asked) => void): void;
+  addEventListener(type: "notificationclick", hear: (e: Clicked) => void): void;
   skipWaiting(): Promise<void>;
+  clients: { matchAll(which: { type: "window" }): Promise<{ focus(): Promise<unknown> }[]>; openWindow(url: string): Promise<unknown> };
 }
 
 const scope = globalThis as unknown as Scope;
@@ -32,6 +37,12 @@ scope.addEventListener("activate", (e) => e.waitUntil(forgetOthers()));
 scope.addEventListener("fetch", (e) => {
   const answer = answerTo(e.request);
   if (answer) e.respondWith(answer);
+});
+
+// "Your next pixel is ready": back to the page.
+scope.addEventListener("notificationclick", (e) => {
+  e.notification.close();
+  e.waitUntil(scope.clients.matchAll({ type: "window" }).then(([page]) => (page ? page.focus() : scope.clients.openWindow("/"))));
 });
 
 /** Takes the whole build, or fails and is tried again with the next visit. */

@@ -60,15 +60,15 @@ async function notify(): Promise<void> {
   const title = t("ready.title");
   const options: NotificationOptions = { body: t("ready.text"), tag: "ready", icon: document.querySelector<HTMLLinkElement>("link[rel=icon]")?.href ?? "" };
   // Phones notify by a service worker only, other browsers also without one.
-  const worker = await navigator.serviceWorker?.getRegistration();
-  if (worker?.active) return worker.showNotification(title, options);
   try {
+    const worker = await navigator.serviceWorker?.getRegistration();
+    if (worker?.active) return await worker.showNotification(title, options);
     const shown = new Notification(title, options);
     shown.addEventListener("click", () => {
       window.focus();
       shown.close();
     });
   } catch (err) {
-    console.info("pixelwall: this browser notifies by a service worker only", err);
+    console.info("pixelwall: no notification", err);
   }
 }
