@@ -103,15 +103,31 @@ func TestAxeFindsNothingSerious(t *testing.T) {
 			p.key(kb.Escape)
 
 			p.click(p.at("#pad-toggle"))
-			p.until("!document.getElementById('pan').hidden")
+			p.until("!document.getElementById('pad').hidden")
 			p.audit(axe, "pad open")
 			p.click(p.at("#pad-toggle"))
 
-			p.click(p.at("#help-open"))
-			p.until("document.getElementById('help').open")
-			p.audit(axe, "help open")
-			p.key(kb.Escape)
-			p.until("!document.getElementById('help').open")
+			for _, dialog := range []string{"help", "settings", "goto", "save"} {
+				eval[bool](p, fmt.Sprintf("(document.getElementById('%s-open').click(), true)", dialog)) // one is opened from another
+				p.until(fmt.Sprintf("document.getElementById(%q).open", dialog))
+				p.audit(axe, dialog+" open")
+				p.key(kb.Escape)
+				p.until(fmt.Sprintf("!document.getElementById(%q).open", dialog))
+			}
+
+			p.choose("heat", "on")
+			p.choose("glyphs", "on")
+			p.audit(axe, "heat map and numbers")
+			p.choose("heat", "off")
+
+			p.chooseFile("rings.png", pngOf(t, rings(s.palette(), 40)))
+			p.untilCounted(1)
+			p.click(p.at("#templates-open"))
+			p.until("!document.getElementById('templates').hidden && document.querySelector('#template-list summary')")
+			eval[bool](p, "(document.querySelector('#template-list summary').click(), true)")
+			p.until("document.querySelector('#template-list .settings')")
+			p.audit(axe, "a template and its settings")
+			p.click(p.at("#templates-close"))
 
 			s.kill()
 			p.until("!document.getElementById('banner').hidden")
