@@ -148,7 +148,7 @@ export class Looking {
 
   private tick(): void {
     if (document.hidden) return;
-    this.minimap.paint(performance.now());
+    this.minimap.follow();
     if (preference("heat")) this.showHeat();
   }
 

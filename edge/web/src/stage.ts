@@ -12,6 +12,7 @@ import type { Color, Config } from "./wire/messages";
 import { byID } from "./ui/dom";
 
 const restMS = 200;
+const rowsAFrame = 1024; // of 512 bytes each
 const gridFromScale = 8; // CSS pixels a cell
 const glyphsFromScale = 16;
 const barHigh = 64; // what lies above the canvas
@@ -87,7 +88,7 @@ export class Stage {
       // A pause before this frame is no motion that was missed.
       this.camera.step(Math.min(50, now - this.lastFrameMS));
       this.lastFrameMS = now;
-      this.draw();
+      this.draw(rowsAFrame);
       this.ports.drawn();
       if (this.camera.moving) this.request();
       clearTimeout(this.restTimer);
@@ -157,8 +158,9 @@ export class Stage {
     };
   }
 
-  private draw(): void {
-    this.picture?.flush((shard, tile, firstRow, rows) => this.renderer.upload(shard, tile, firstRow, rows));
+  private draw(rowsMost = Infinity): void {
+    const more = this.picture?.flush((shard, tile, firstRow, rows) => this.renderer.upload(shard, tile, firstRow, rows), rowsMost);
+    if (more) this.request();
     this.overlay.flush(this.renderer);
     if (this.picture?.ready) this.renderer.draw(this.view());
   }

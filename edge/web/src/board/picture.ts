@@ -131,20 +131,28 @@ export class Picture {
     return [...this.under.keys()];
   }
 
-  /** Calls upload for each run of changed rows, once. */
-  flush(upload: (shard: number, tile: Uint8Array, firstRow: number, rows: number) => void): void {
+  /**
+   * Calls upload for each run of changed rows, once, for as many shards as make up
+   * most rows: a tick that touches everything is spread over a few frames. True: more
+   * is to come.
+   */
+  flush(upload: (shard: number, tile: Uint8Array, firstRow: number, rows: number) => void, most = Infinity): boolean {
     for (const [shard, bands] of this.dirty) {
       const tile = this.tiles.get(shard);
       if (!tile || bands === 0) continue;
+      if (most <= 0) return true;
       for (let first = 0; first < 16; first++) {
         if (!(bands & (1 << first))) continue;
         let last = first;
         while (bands & (1 << (last + 1))) last++;
         upload(shard, tile, first * bandRows, (last - first + 1) * bandRows);
+        most -= (last - first + 1) * bandRows;
         first = last;
       }
+      this.dirty.delete(shard); // so that it is the last one of the next round
       this.dirty.set(shard, 0);
     }
+    return false;
   }
 
   /** Draws everything anew: the renderer has lost what it had. */

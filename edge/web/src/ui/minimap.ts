@@ -1,21 +1,26 @@
 // The whole canvas in a corner, with the part that is seen. A click or a drag in
-// it goes there. It is painted anew a few times a second at most, and only the
-// frame moves with every frame of the page.
+// it goes there. It is painted anew a few times a second at most, a few rows with
+// each frame of the page, so that no frame waits for it.
 
+import type { Picture } from "../board/picture";
 import type { Stage } from "../stage";
 import { preference } from "../preferences";
+import type { Size } from "../wire/geometry";
 import { byID } from "./dom";
 
 const longest = 144; // CSS pixels
 const everyMS = 500;
+const rowsAtOnce = 12;
 const samples = [0.25, 0.75]; // of a pixel, in both directions
 
 export class Minimap {
   private readonly root = byID("minimap");
   private readonly canvas = this.root.querySelector("canvas") as HTMLCanvasElement;
   private readonly frame = this.root.querySelector("i") as HTMLElement;
+  private image = new ImageData(1, 1);
   private dirty = true;
-  private paintedMS = 0;
+  private begunMS = 0; // of the pass that is painted now, or was painted last
+  private nextRow = Infinity; // of this pass
 
   constructor(private readonly stage: Stage, private readonly rgbOf: (color: number) => number, go: (x: number, y: number) => void) {
     const goTo = (e: PointerEvent) => {
@@ -46,36 +51,56 @@ export class Minimap {
     this.frame.style.transform = `translate(${seen.x * scale}px, ${seen.y * scale}px)`;
     this.frame.style.width = `${Math.max(4, seen.width * scale)}px`;
     this.frame.style.height = `${Math.max(4, seen.height * scale)}px`;
-    this.paint(performance.now());
+    if (this.paint(performance.now())) this.stage.request();
   }
 
-  /** Paints it where it is due. */
-  paint(nowMS: number): void {
+  /** Paints the rows that are due. True: more are. */
+  paint(nowMS: number): boolean {
     const { picture } = this.stage;
-    if (!this.dirty || !picture?.ready || this.root.clientWidth === 0 || nowMS - this.paintedMS < everyMS) return;
-    this.dirty = false;
-    this.paintedMS = nowMS;
-    const { size } = picture;
+    if (!picture?.ready || this.root.hidden) return false;
+    if (this.nextRow >= this.image.height) {
+      if (!this.dirty || nowMS - this.begunMS < everyMS) return false;
+      this.dirty = false;
+      this.begunMS = nowMS;
+      this.nextRow = 0;
+      this.fit(picture.size);
+    }
+    const end = Math.min(this.image.height, this.nextRow + rowsAtOnce);
+    for (let y = this.nextRow; y < end; y++) this.paintRow(picture, y);
+    this.canvas.getContext("2d")?.putImageData(this.image, 0, 0, 0, this.nextRow, this.image.width, end - this.nextRow);
+    this.nextRow = end;
+    return end < this.image.height;
+  }
+
+  private fit(size: Size): void {
     const scale = longest / Math.max(size.width, size.height);
     const width = Math.max(1, Math.round(size.width * scale));
     const height = Math.max(1, Math.round(size.height * scale));
-    if (this.canvas.width !== width) this.canvas.width = width;
-    if (this.canvas.height !== height) this.canvas.height = height;
-    const image = new ImageData(width, height);
-    for (let y = 0, at = 0; y < height; y++) {
-      for (let x = 0; x < width; x++, at += 4) {
-        const sum = [0, 0, 0];
-        for (const dy of samples) {
-          for (const dx of samples) {
-            const rgb = this.rgbOf(picture.at(Math.floor(((x + dx) / width) * size.width), Math.floor(((y + dy) / height) * size.height)));
-            sum[0] += rgb >> 16;
-            sum[1] += (rgb >> 8) & 0xff;
-            sum[2] += rgb & 0xff;
-          }
+    if (this.image.width === width && this.image.height === height) return;
+    this.canvas.width = width;
+    this.canvas.height = height;
+    this.image = new ImageData(width, height);
+  }
+
+  private paintRow(picture: Picture, y: number): void {
+    const { width, height, data } = this.image;
+    const { size } = picture;
+    for (let x = 0, at = 4 * y * width; x < width; x++, at += 4) {
+      let red = 0;
+      let green = 0;
+      let blue = 0;
+      for (const dy of samples) {
+        for (const dx of samples) {
+          const rgb = this.rgbOf(picture.at(Math.floor(((x + dx) / width) * size.width), Math.floor(((y + dy) / height) * size.height)));
+          red += rgb >> 16;
+          green += (rgb >> 8) & 0xff;
+          blue += rgb & 0xff;
         }
-        image.data.set([sum[0] / 4, sum[1] / 4, sum[2] / 4, 255], at);
       }
+      data[at] = red / 4;
+      data[at + 1] = green / 4;
+      data[at + 2] = blue / 4;
+      data[at + 3] = 255;
     }
-    this.canvas.getContext("2d")?.putImageData(image, 0, 0);
   }
 }
