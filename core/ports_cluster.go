@@ -28,7 +28,12 @@ type Base struct {
 	Config *Config
 	Pixels []byte // as Board.Pixels has them, the whole shard
 	TimeMS int64  // of the last event; later ones are never before it
+	Jumps  []Jump // of the seqs that the log holds
 }
+
+// A Jump is two seqs that follow each other in the log of a shard. What lies between
+// them was given out by a sequencer that was deposed, and is in no log.
+type Jump struct{ From, To uint64 }
 
 // An Outbox is the sequencer's side of a shard as its relay sees it: the order,
 // the pixels, and what was acknowledged but perhaps not carried to the log yet.
@@ -38,12 +43,16 @@ type Outbox interface {
 	Stand(ctx context.Context, s ShardID) (Stand, error)
 
 	// Fence ends what was armed and lets nobody place until Arm. CodeMismatch when
-	// epoch is below the present one.
-	Fence(ctx context.Context, s ShardID, epoch uint32) error
+	// epoch is below the present one. It returns the last seq that was given. Where
+	// the log has the marker of that seq's epoch, the requests that it holds up to
+	// there need no Recall: each was stored here, or recalled before that marker.
+	Fence(ctx context.Context, s ShardID, epoch uint32) (seq uint64, err error)
 
 	// Rebuild replaces configuration and pixels, CodeMismatch unless epoch is the
 	// last fence, nothing is armed, and nothing that was written since that fence
 	// was lost: a server that restarted or was put back has to be fenced anew.
+	// Requests that are known with a seq within one of b's Jumps are not stored: they
+	// are placed, and recalled, like new ones.
 	Rebuild(ctx context.Context, s ShardID, epoch uint32, b Base) error
 
 	// Recall makes requests known as stored, on the same terms. A Request that is

@@ -140,7 +140,7 @@ func arm(ctx context.Context, client *redis.Client) error {
 	board := core.NewBoard(config.Geometry(), 0)
 	for _, s := range config.Geometry().Shards() {
 		o := client.Outbox()
-		if err := o.Fence(ctx, s, 1); err != nil {
+		if _, err := o.Fence(ctx, s, 1); err != nil {
 			return err
 		}
 		if err := o.Rebuild(ctx, s, 1, core.Base{Canvas: 7, Config: &config, Pixels: board.Pixels(s)}); err != nil {

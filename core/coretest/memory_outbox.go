@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"pixelwall/core"
 )
@@ -24,6 +25,8 @@ type MemoryOutbox struct {
 	fenced  [core.ShardsMax]uint32 // the highest fence that ever was
 	doubt   []core.PastEvent       // acknowledged after a server had lost that fence
 	undo    []undo                 // every write of the shards, to be taken back
+	left    [2]*left               // by server: what it held when the other became the master
+	since   int                    // of undo: the writes of this server as the master
 	changed chan struct{}          // closed and replaced when a stream grows
 	leases  map[leaseKey]lease
 	mistake Mistake
@@ -46,6 +49,7 @@ func (m *MemoryOutbox) Err(mistake Mistake) { m.mistake = mistake }
 type armed struct {
 	epoch uint32
 	seq   uint64
+	jumps []core.Jump // as stood's
 }
 
 // stood is what a process remembers of a shard that stands still: its fence, and
@@ -53,6 +57,7 @@ type armed struct {
 type stood struct {
 	epoch uint32
 	step  uint64
+	jumps []core.Jump // of the last rebuild since the fence
 }
 
 // outboxShard is what a server keeps of a shard on its disk and on its replicas.
@@ -84,6 +89,12 @@ type undo struct {
 	shard  core.ShardID
 	stored []core.PastEvent // what the write acknowledged
 	back   func()
+}
+
+// left is what a server holds that is not the master any more.
+type left struct {
+	shards [core.ShardsMax]outboxShard
+	stored []core.PastEvent // what it acknowledged
 }
 
 // published is an immutable copy of a shard, for readers.
@@ -156,8 +167,9 @@ func (m *MemoryOutbox) isArmed(s core.ShardID) bool {
 }
 
 // Fence implements core.Outbox.
-func (o *OutboxPort) Fence(ctx context.Context, s core.ShardID, epoch uint32) error {
-	return o.call(ctx, "Fence", s, true, func(m *MemoryOutbox) error {
+func (o *OutboxPort) Fence(ctx context.Context, s core.ShardID, epoch uint32) (uint64, error) {
+	var seq atomic.Uint64 // a late effect has nobody to tell
+	err := o.call(ctx, "Fence", s, true, func(m *MemoryOutbox) error {
 		sh := &m.shards[s]
 		if epoch < sh.epoch {
 			return mismatch("shard %d: fence %d is below %d", s, epoch, sh.epoch)
@@ -166,9 +178,11 @@ func (o *OutboxPort) Fence(ctx context.Context, s core.ShardID, epoch uint32) er
 		m.fenced[s] = max(m.fenced[s], epoch)
 		was := sh.epoch
 		sh.epoch = epoch
-		m.stepped(s, func() { sh.epoch = was })
+		m.stepped(s, nil, func() { sh.epoch = was })
+		seq.Store(sh.seq)
 		return nil
 	})
+	return seq.Load(), err
 }
 
 // fencedBy is the terms of Rebuild, Recall and Arm.
@@ -178,17 +192,17 @@ func (m *MemoryOutbox) fencedBy(s core.ShardID, epoch uint32) error {
 		return mismatch("shard %d: epoch %d is not the last fence %d", s, epoch, sh.epoch)
 	case m.isArmed(s):
 		return mismatch("shard %d: armed by epoch %d", s, epoch)
-	case m.stood[m.server][s] != (stood{epoch, sh.step}) && m.mistake != ArmsAnyFence:
+	case (m.stood[m.server][s].epoch != epoch || m.stood[m.server][s].step != sh.step) && m.mistake != ArmsAnyFence:
 		return mismatch("shard %d: the server was put back since fence %d", s, epoch)
 	}
 	return nil
 }
 
 // stepped notes a step of a take-over, which back takes back.
-func (m *MemoryOutbox) stepped(s core.ShardID, back func()) {
+func (m *MemoryOutbox) stepped(s core.ShardID, jumps []core.Jump, back func()) {
 	sh := &m.shards[s]
 	sh.step++
-	m.stood[m.server][s] = stood{sh.epoch, sh.step}
+	m.stood[m.server][s] = stood{sh.epoch, sh.step, jumps}
 	m.wrote(s, nil, func() {
 		sh.step--
 		back()
@@ -200,7 +214,7 @@ func (o *OutboxPort) Rebuild(ctx context.Context, s core.ShardID, epoch uint32, 
 	if b.Canvas == 0 || b.Config == nil || len(b.Pixels) != core.ShardPixels*int(b.Config.Bits)/8 {
 		return core.NewError(core.CodeInvalid, fmt.Sprintf("a base of %d bytes for shard %d", len(b.Pixels), s))
 	}
-	config, pixels := cloneConfig(b.Config), append([]byte(nil), b.Pixels...)
+	config, pixels, jumps := cloneConfig(b.Config), append([]byte(nil), b.Pixels...), append([]core.Jump(nil), b.Jumps...)
 	return o.call(ctx, "Rebuild", s, true, func(m *MemoryOutbox) error {
 		if err := m.fencedBy(s, epoch); err != nil {
 			return err
@@ -212,7 +226,7 @@ func (o *OutboxPort) Rebuild(ctx context.Context, s core.ShardID, epoch uint32, 
 		if sh.seq == 0 && len(sh.stream) == 0 {
 			sh.start = startOf(s, &b)
 		}
-		m.stepped(s, func() {
+		m.stepped(s, jumps, func() {
 			sh.canvas, sh.config, sh.pixels, sh.timeMS, sh.start = was.canvas, was.config, was.pixels, was.timeMS, was.start
 		})
 		return nil
@@ -237,7 +251,7 @@ func (o *OutboxPort) Arm(ctx context.Context, s core.ShardID, h core.Holder, min
 			minSeq = max(minSeq, sh.stream[n-1].Last())
 		}
 		sh.relay, sh.seq, sh.timeMS = h.Relay, max(sh.seq, minSeq)+1, max(sh.timeMS, m.now())
-		m.armed[m.server][s] = armed{h.Epoch, sh.seq}
+		m.armed[m.server][s] = armed{h.Epoch, sh.seq, m.stood[m.server][s].jumps}
 		if start != nil && n == 0 && lastOld == 0 {
 			first := *start
 			first.Epoch, first.Relay, first.TimeMS = h.Epoch, h.Relay, sh.timeMS

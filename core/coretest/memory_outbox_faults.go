@@ -2,6 +2,8 @@ package coretest
 
 import (
 	"bytes"
+	"maps"
+	"slices"
 
 	"pixelwall/core"
 )
@@ -34,8 +36,53 @@ func (m *MemoryOutbox) Lose(writes int) []core.PastEvent {
 func (m *MemoryOutbox) Failover(writes int) []core.PastEvent {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.change()
+	lost := m.takeBack(writes)
+	m.since = len(m.undo)
+	return lost
+}
+
+// Return puts the other server back as the master, with all that it held when it
+// was left: it was cut off, and never heard of what came after. What the present
+// one has stored since is undone. It does nothing unless there was a Failover.
+func (m *MemoryOutbox) Return() (lost []core.PastEvent, done bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	back := m.left[1-m.server]
+	if back == nil {
+		return nil, false
+	}
+	for _, u := range m.undo[m.since:] {
+		lost = append(lost, u.stored...)
+	}
+	m.change()
+	m.shards = back.shards
+	m.undo = []undo{{0, back.stored, func() { m.shards = [core.ShardsMax]outboxShard{} }}}
+	m.since = 1
+	return lost, true
+}
+
+// change makes the other server the master. The present one keeps what it holds.
+func (m *MemoryOutbox) change() {
+	old := &left{shards: m.shards}
+	for s := range old.shards {
+		old.shards[s].own()
+	}
+	for _, u := range m.undo {
+		old.stored = append(old.stored, u.stored...)
+	}
+	m.left[m.server], m.left[1-m.server] = old, nil
 	m.server = 1 - m.server
-	return m.takeBack(writes)
+}
+
+// own gives sh memory of its own, after it was copied.
+func (sh *outboxShard) own() {
+	sh.pixels, sh.stream = bytes.Clone(sh.pixels), slices.Clone(sh.stream)
+	known := make(map[uint64]map[uint32]answered, len(sh.known))
+	for page, numbers := range sh.known {
+		known[page] = maps.Clone(numbers)
+	}
+	sh.known = known
 }
 
 // Doubtful returns what was acknowledged after a server had lost a fence: by one
@@ -64,6 +111,7 @@ func (m *MemoryOutbox) takeBack(writes int) (lost []core.PastEvent) {
 		lost = append(lost, m.undo[last].stored...)
 		m.undo = m.undo[:last]
 	}
+	m.since = min(m.since, len(m.undo))
 	return lost
 }
 

@@ -3,6 +3,7 @@ package coretest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"pixelwall/core"
@@ -56,14 +57,16 @@ func (m *MemoryOutbox) place(s core.ShardID, epoch, version uint32, events []cor
 			return p, err
 		}
 	}
-	seq, timeMS := sh.seq, sh.timeMS
+	seq, timeMS, jumps := sh.seq, sh.timeMS, m.armed[m.server][s].jumps
+	var before []answered // of the requests that are stored
 	now := max(m.now(), timeMS)
 	r := &core.Record{Kind: core.KindPlacements, Canvas: sh.canvas, Epoch: epoch, Relay: sh.relay, Shard: s, First: seq + 1, TimeMS: now}
 	for _, e := range events {
-		a := sh.lookUp(e.Request, m.now())
+		a := sh.lookUp(e.Request, m.now(), jumps)
 		if a == (Answer{}) {
 			sh.seq++
 			a = Answer{Seq: sh.seq, TimeMS: now}
+			before = append(before, sh.known[e.Request.Instance][e.Request.Number])
 			sh.remember(e.Request, answered{sh.seq, now})
 			e.Old = sh.set(e.Offset, e.Color)
 			r.Events = append(r.Events, e)
@@ -71,16 +74,16 @@ func (m *MemoryOutbox) place(s core.ShardID, epoch, version uint32, events []cor
 		p.Answers = append(p.Answers, a)
 	}
 	for _, q := range asked {
-		p.Answers = append(p.Answers, sh.lookUp(q, m.now()))
+		p.Answers = append(p.Answers, sh.lookUp(q, m.now(), jumps))
 	}
 	if len(r.Events) > 0 {
-		m.append(s, r, seq, timeMS)
+		m.append(s, r, seq, timeMS, before)
 	}
 	return p, nil
 }
 
 // append puts r in the stream, and how to take it back in the undo list.
-func (m *MemoryOutbox) append(s core.ShardID, r *core.Record, seq uint64, timeMS int64) {
+func (m *MemoryOutbox) append(s core.ShardID, r *core.Record, seq uint64, timeMS int64, before []answered) {
 	sh := &m.shards[s]
 	n := len(sh.stream)
 	sh.stream = append(sh.stream, r)
@@ -96,7 +99,7 @@ func (m *MemoryOutbox) append(s core.ShardID, r *core.Record, seq uint64, timeMS
 	m.wrote(s, stored, func() {
 		for i := len(r.Events) - 1; i >= 0; i-- {
 			sh.set(r.Events[i].Offset, r.Events[i].Old)
-			delete(sh.known[r.Events[i].Request.Instance], r.Events[i].Request.Number)
+			sh.remember(r.Events[i].Request, before[i])
 		}
 		sh.seq, sh.timeMS, sh.stream = seq, timeMS, sh.stream[:n:n]
 	})
@@ -110,24 +113,41 @@ func (o *OutboxPort) Recall(ctx context.Context, s core.ShardID, epoch uint32, s
 		if err := m.fencedBy(s, epoch); err != nil {
 			return err
 		}
-		sh := &m.shards[s]
+		sh, jumps := &m.shards[s], m.stood[m.server][s].jumps
 		var added []core.Request
+		var before []answered
 		for _, e := range stored {
-			if _, known := sh.known[e.Request.Instance][e.Request.Number]; !known {
-				sh.remember(e.Request, answered{e.Seq, e.TimeMS})
-				added = append(added, e.Request)
+			a := sh.known[e.Request.Instance][e.Request.Number]
+			if a.counts(m.now(), jumps) {
+				continue
 			}
+			added, before = append(added, e.Request), append(before, a)
+			sh.remember(e.Request, answered{e.Seq, e.TimeMS})
 		}
-		m.stepped(s, func() {
-			for _, r := range added {
-				delete(sh.known[r.Instance], r.Number)
+		m.stepped(s, jumps, func() {
+			for i := len(added) - 1; i >= 0; i-- {
+				sh.remember(added[i], before[i])
 			}
 		})
 		return nil
 	})
 }
 
+// counts reports whether a is what became of a request, also when that is too long
+// ago to be told. What lies within a jump of the log came to no log.
+func (a answered) counts(nowMS int64, jumps []core.Jump) bool {
+	if a == (answered{}) {
+		return false
+	}
+	return nowMS-a.timeMS >= core.ResendWindowMS || !slices.ContainsFunc(jumps, func(j core.Jump) bool { return j.From < a.seq && a.seq < j.To })
+}
+
+// remember makes a the outcome of r; the zero one is none.
 func (sh *outboxShard) remember(r core.Request, a answered) {
+	if a == (answered{}) {
+		delete(sh.known[r.Instance], r.Number)
+		return
+	}
 	if sh.known == nil {
 		sh.known = make(map[uint64]map[uint32]answered)
 	}
@@ -139,9 +159,9 @@ func (sh *outboxShard) remember(r core.Request, a answered) {
 
 // lookUp says what is known of r at nowMS, nothing for a new one. A page's numbers
 // rise, so what is below one that has left the window has left it as well.
-func (sh *outboxShard) lookUp(r core.Request, nowMS int64) Answer {
+func (sh *outboxShard) lookUp(r core.Request, nowMS int64, jumps []core.Jump) Answer {
 	page := sh.known[r.Instance]
-	if a, ok := page[r.Number]; ok {
+	if a := page[r.Number]; a.counts(nowMS, jumps) {
 		if nowMS-a.timeMS >= core.ResendWindowMS {
 			return Answer{Expire: true}
 		}

@@ -2,6 +2,7 @@ package coretest
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"pixelwall/core"
@@ -15,13 +16,16 @@ type MemoryTopic struct {
 	mu      sync.Mutex
 	parts   [core.ShardsMax]partition
 	early   int
+	made    int           // times that it was emptied
 	changed chan struct{} // closed and replaced by each append
 }
 
 type partition struct {
-	records []*core.Record  // never changed
-	after   []core.Position // where a follower of all stands after each record
-	floor   int             // records before it were deleted by retention
+	records []*core.Record   // never changed
+	after   []core.Position  // where a follower of all stands after each record
+	floor   int              // records before it were deleted by retention
+	lost    [][]*core.Record // what was here each time that it was emptied
+	follows uint64           // where who reads from the first record must stand, after that
 	rule    core.Follower
 }
 
@@ -35,6 +39,7 @@ func NewMemoryTopic(early int) *MemoryTopic {
 type TopicPort struct {
 	m    *MemoryTopic
 	hook Hook
+	saw  int // 1 + made, when it was followed last
 }
 
 // As returns a port whose calls go through h, which may be nil.
@@ -70,11 +75,26 @@ func (m *MemoryTopic) append(rs []*core.Record) {
 	for _, r := range rs {
 		p := &m.parts[r.Shard]
 		p.records = append(p.records, r)
-		p.rule.Next(cloneRecord(r))
+		if p.rule.Next(cloneRecord(r)) == core.Gap && len(p.lost) > 0 {
+			p.goOn(r)
+		}
 		p.after = append(p.after, p.rule.Position(r.Shard))
 	}
 	close(m.changed)
 	m.changed = make(chan struct{})
+}
+
+// goOn lets a partition that was emptied go on with r, whatever is missing before it.
+func (p *partition) goOn(r *core.Record) {
+	head := r.First - 1
+	if r.Kind == core.KindMarker {
+		head = r.LastOld
+	}
+	if p.follows == 0 {
+		p.follows = head
+	}
+	p.rule.Heads[r.Shard] = head
+	p.rule.Next(cloneRecord(r))
 }
 
 // Heads implements core.Log.
@@ -91,7 +111,8 @@ func (t *TopicPort) Heads(ctx context.Context) (h core.Heads, err error) {
 }
 
 // Tail implements core.Log. Each fetch is a call of its own; one that fails ends
-// the Tail.
+// the Tail. Who follows the topic when it is made anew is told so, also if it cannot
+// be reached just then.
 func (t *TopicPort) Tail(ctx context.Context, from core.Heads, fn func(*core.Record) error) error {
 	var at [core.ShardsMax]int
 	var found []*core.Record
@@ -101,6 +122,10 @@ func (t *TopicPort) Tail(ctx context.Context, from core.Heads, fn func(*core.Rec
 			t.m.mu.Lock()
 			defer t.m.mu.Unlock()
 			changed = t.m.changed
+			before := t.saw
+			if t.saw = 1 + t.m.made; before != 0 && before != t.saw {
+				return core.NewError(core.CodeNotFound, "the topic was made anew")
+			}
 			if first {
 				var err error
 				if at, found, err = t.m.seek(from); err != nil {
@@ -148,7 +173,7 @@ func (m *MemoryTopic) seek(from core.Heads) (at [core.ShardsMax]int, claims []*c
 				n++
 			}
 		}
-		if n < p.floor || from[s] == 0 && p.floor > 0 {
+		if n < p.floor || from[s] == 0 && p.floor > 0 || from[s] < p.follows {
 			return at, nil, core.NewError(core.CodeNotFound, "the topic does not reach back so far")
 		}
 		n = max(p.floor, n-m.early)
@@ -173,12 +198,32 @@ func (m *MemoryTopic) Retain(heads core.Heads) {
 	}
 }
 
-// Records returns everything that was appended to s, in order.
-func (m *MemoryTopic) Records(s core.ShardID) (all []*core.Record) {
+// Empty loses everything, as a topic that was made anew.
+func (m *MemoryTopic) Empty() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, r := range m.parts[s].records {
-		all = append(all, cloneRecord(r))
+	m.made++
+	for s := range m.parts {
+		p := &m.parts[s]
+		*p = partition{lost: append(p.lost, p.records)}
+	}
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+// Records returns everything that was ever appended to s, in order.
+func (m *MemoryTopic) Records(s core.ShardID) []*core.Record { return slices.Concat(m.Lives(s)...) }
+
+// Lives is Records by when the topic was made.
+func (m *MemoryTopic) Lives(s core.ShardID) (all [][]*core.Record) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, rs := range append(slices.Clip(m.parts[s].lost), m.parts[s].records) {
+		var own []*core.Record
+		for _, r := range rs {
+			own = append(own, cloneRecord(r))
+		}
+		all = append(all, own)
 	}
 	return all
 }

@@ -67,9 +67,9 @@ func (c *comparison) step(ctx context.Context, s core.ShardID) (what string, err
 	case n < 6:
 		return c.takeOver(ctx, s, st)
 	case n < 9:
-		return fmt.Sprint("Fence ", epoch), c.both(func(o Placer) error { return o.Fence(ctx, s, epoch) })
+		return fmt.Sprint("Fence ", epoch), c.fence(ctx, s, epoch)
 	case n < 13:
-		b := c.base(s)
+		b := c.base(s, st)
 		return fmt.Sprint("Rebuild ", epoch), c.both(func(o Placer) error { return o.Rebuild(ctx, s, epoch, b) })
 	case n < 16:
 		stored := c.recalled(s)
@@ -107,22 +107,53 @@ func (c *comparison) both(f func(Placer) error) error {
 
 // takeOver is a whole one, so that most sequences get far.
 func (c *comparison) takeOver(ctx context.Context, s core.ShardID, st core.Stand) (string, error) {
-	epoch, b, stored := st.Epoch+1, c.base(s), c.recalled(s)
+	epoch, b, stored := st.Epoch+1, c.base(s, st), c.recalled(s)
 	h := core.Holder{Epoch: epoch, Relay: c.relays[c.rand.IntN(2)]}
-	return fmt.Sprint("a take-over by ", h), c.both(func(o Placer) error {
+	what := fmt.Sprint("a take-over by ", h)
+	if err := c.fence(ctx, s, epoch); err != nil {
+		return what, err
+	}
+	return what, c.both(func(o Placer) error {
 		return errors.Join(
-			o.Fence(ctx, s, epoch), o.Rebuild(ctx, s, epoch, b), o.Recall(ctx, s, epoch, stored), o.Arm(ctx, s, h, core.EpochSeq(epoch), st.Top),
+			o.Rebuild(ctx, s, epoch, b), o.Recall(ctx, s, epoch, stored), o.Arm(ctx, s, h, core.EpochSeq(epoch), st.Top),
 		)
 	})
 }
 
-func (c *comparison) base(s core.ShardID) core.Base {
+// fence compares also the seq that is returned.
+func (c *comparison) fence(ctx context.Context, s core.ShardID, epoch uint32) error {
+	var seqs []uint64
+	err := c.both(func(o Placer) error {
+		seq, err := o.Fence(ctx, s, epoch)
+		seqs = append(seqs, seq)
+		return err
+	})
+	if err == nil && seqs[0] != seqs[1] {
+		err = fmt.Errorf("it was fenced at seq %x, the model at %x", seqs[1], seqs[0])
+	}
+	return err
+}
+
+func (c *comparison) base(s core.ShardID, st core.Stand) core.Base {
 	board := core.NewBoard(c.config.Geometry(), c.config.Blank)
 	for range c.rand.IntN(3) {
 		board.Set(s, uint32(c.rand.IntN(8)), uint8(c.rand.IntN(12)))
 	}
 	config := c.config
-	return core.Base{Canvas: 0x5eed, Config: &config, Pixels: board.Pixels(s), TimeMS: time.Now().UnixMilli() - 5000}
+	return core.Base{Canvas: 0x5eed, Config: &config, Pixels: board.Pixels(s), TimeMS: time.Now().UnixMilli() - 5000, Jumps: c.jumps(st)}
+}
+
+// jumps leaves out some of what was given out under the last epochs, which a page
+// may send again, and something before that, which may have been recalled.
+func (c *comparison) jumps(st core.Stand) (all []core.Jump) {
+	for range c.rand.IntN(3) {
+		from := core.EpochSeq(st.Epoch-min(st.Epoch, c.rand.Uint32N(3))) + c.rand.Uint64N(8)
+		all = append(all, core.Jump{From: from, To: from + 1 + c.rand.Uint64N(12)})
+	}
+	if c.rand.IntN(4) == 0 {
+		all = append(all, core.Jump{From: c.rand.Uint64N(1 << 39), To: 1 << 39})
+	}
+	return all
 }
 
 // recalled returns requests of which the store may know some, one of them of a

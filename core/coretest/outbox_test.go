@@ -26,18 +26,26 @@ func TestMemoryOutboxIsAnOutbox(t *testing.T) { TestOutbox(t, openMemoryOutbox) 
 // brokenOutbox is an outbox that breaks one promise.
 type brokenOutbox struct {
 	*OutboxPort
-	fence  func(o *OutboxPort, s core.ShardID, epoch uint32) error
+	fence  func(o *OutboxPort, s core.ShardID, epoch uint32) (uint64, error)
+	build  func(o *OutboxPort, s core.ShardID, epoch uint32, b core.Base) error
 	place  func(o *OutboxPort, s core.ShardID, epoch, version uint32, events []core.Event, asked []core.Request) (Placed, error)
 	arm    func(o *OutboxPort, s core.ShardID, h core.Holder, minSeq, lastOld uint64) error
 	trim   func(o *OutboxPort, s core.ShardID, epoch uint32, seq uint64) error
 	recall func(o *OutboxPort, s core.ShardID, epoch uint32, stored []core.PastEvent) error
 }
 
-func (b brokenOutbox) Fence(ctx context.Context, s core.ShardID, epoch uint32) error {
+func (b brokenOutbox) Fence(ctx context.Context, s core.ShardID, epoch uint32) (uint64, error) {
 	if b.fence == nil {
 		return b.OutboxPort.Fence(ctx, s, epoch)
 	}
 	return b.fence(b.OutboxPort, s, epoch)
+}
+
+func (b brokenOutbox) Rebuild(ctx context.Context, s core.ShardID, epoch uint32, base core.Base) error {
+	if b.build == nil {
+		return b.OutboxPort.Rebuild(ctx, s, epoch, base)
+	}
+	return b.build(b.OutboxPort, s, epoch, base)
 }
 
 func (b brokenOutbox) PlaceBatch(ctx context.Context, s core.ShardID, epoch, version uint32, events []core.Event, asked []core.Request) (Placed, error) {
@@ -71,9 +79,17 @@ func (b brokenOutbox) Recall(ctx context.Context, s core.ShardID, epoch uint32, 
 func TestTheComparisonNoticesBrokenOutboxes(t *testing.T) {
 	ctx := t.Context()
 	for name, b := range map[string]brokenOutbox{
-		"lets a lower fence in": {fence: func(o *OutboxPort, s core.ShardID, epoch uint32) error {
-			_ = o.Fence(ctx, s, epoch)
-			return nil
+		"lets a lower fence in": {fence: func(o *OutboxPort, s core.ShardID, epoch uint32) (uint64, error) {
+			seq, _ := o.Fence(ctx, s, epoch)
+			return seq, nil
+		}},
+		"is fenced at another seq": {fence: func(o *OutboxPort, s core.ShardID, epoch uint32) (uint64, error) {
+			seq, err := o.Fence(ctx, s, epoch)
+			return seq + 1, err
+		}},
+		"remembers what is in no log": {build: func(o *OutboxPort, s core.ShardID, epoch uint32, base core.Base) error {
+			base.Jumps = nil
+			return o.Rebuild(ctx, s, epoch, base)
 		}},
 		"takes any epoch": {place: func(o *OutboxPort, s core.ShardID, _, version uint32, events []core.Event, asked []core.Request) (Placed, error) {
 			return o.PlaceBatch(ctx, s, o.m.Stand(s).Epoch, version, events, asked)

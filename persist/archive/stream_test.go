@@ -27,7 +27,8 @@ func TestAStreamThatLostItsEndGoesOn(t *testing.T) {
 		}
 		arm := func(epoch uint32, last uint64) {
 			t.Helper()
-			must(port.Fence(t.Context(), 0, epoch))
+			_, err := port.Fence(t.Context(), 0, epoch)
+			must(err)
 			if epoch == 1 {
 				board := core.NewBoard(c.Geometry(), 0)
 				must(port.Rebuild(t.Context(), 0, 1, core.Base{Canvas: 7, Config: &c, Pixels: board.Pixels(0), TimeMS: coretest.ScriptNowMS()}))

@@ -98,6 +98,39 @@ func BenchmarkPlace(b *testing.B) {
 	}
 }
 
+// BenchmarkRecall recalls the requests of 200 000 placements into a shard whose
+// Redis knows none of them.
+func BenchmarkRecall(b *testing.B) {
+	const n = 200_000
+	c, config := open(b, testOptions(b)), benchConfig(0)
+	stored := make([]core.PastEvent, n)
+	var us float64
+	for i := range b.N {
+		s, nowMS := core.ShardID(i%16), time.Now().UnixMilli()
+		o, epoch := c.Outbox(), uint32(1+i/16)
+		if err := takeOver(b.Context(), o, s, 1, &config, new(uint32)); i < 16 && err != nil {
+			b.Fatal(err)
+		}
+		for j, p := range crowd(s, n) {
+			stored[j] = core.PastEvent{Shard: s, Seq: uint64(j + 1), TimeMS: nowMS, Event: core.Event{Request: p.Request}}
+		}
+		epoch++
+		if _, err := o.Fence(b.Context(), s, epoch); err != nil {
+			b.Fatal(err)
+		}
+		_, before := commandTime(b, c, "fcall")
+		b.StartTimer()
+		if err := o.Recall(b.Context(), s, epoch, stored); err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		_, after := commandTime(b, c, "fcall")
+		us += after - before
+	}
+	b.ReportMetric(b.Elapsed().Seconds()*1e6/float64(b.N*n), "us/request")
+	b.ReportMetric(us/float64(b.N*n), "redis-us/request")
+}
+
 // cpuTime returns the seconds of processor time that this process and the server
 // have used: what a placement costs, also on a machine that has other work.
 func cpuTime(t testing.TB, c *Client) (us, redis float64) {

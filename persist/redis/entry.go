@@ -35,6 +35,14 @@ func appendRecalled(dst []byte, e *core.PastEvent) []byte {
 	return binary.LittleEndian.AppendUint64(dst, uint64(e.TimeMS))
 }
 
+// appendJumps appends from (8), to (8) of each.
+func appendJumps(dst []byte, jumps []core.Jump) []byte {
+	for _, j := range jumps {
+		dst = binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(dst, j.From), j.To)
+	}
+	return dst
+}
+
 // A status is what place says of one event or asked request.
 type status uint8
 

@@ -70,7 +70,7 @@ func takeOver(ctx context.Context, o *Outbox, s core.ShardID, relay uint64, conf
 	}
 	epoch := max(st.Epoch, *after) + 1
 	*after = epoch
-	if err := o.Fence(ctx, s, epoch); err != nil {
+	if _, err := o.Fence(ctx, s, epoch); err != nil {
 		return err
 	}
 	if st.Canvas == 0 {

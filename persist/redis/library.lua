@@ -1,4 +1,4 @@
-#!lua name=pixelwall_6
+#!lua name=pixelwall_7
 -- The sequencer of one shard: every function is one atomic step, and checks
 -- everything before its first write, because scripts do not roll back.
 --
@@ -46,12 +46,12 @@ local function begin()
 end
 
 -- What was armed by this process: meta key -> {ep, seq, ver, kind, colors, head,
--- gens}. It is neither replicated nor stored, and that is the fence: a server that
+-- gens, jumps}. It is neither replicated nor stored, and that is the fence: a server that
 -- restarted, was promoted or was put back does not know it, or knows another seq
 -- than it finds. Where both agree, all of it is of that state.
 local armed = {}
 
--- A shard that stands still for a take-over: meta key -> {ep, step}, as little stored
+-- A shard that stands still for a take-over: meta key -> {ep, step, jumps}, as little stored
 -- as armed. The fence and every step after it count meta's step, so a server that
 -- was put back behind one of them finds another count than it knows of, and is not
 -- armed without it.
@@ -108,12 +108,12 @@ local function generations(keys, at)
 end
 
 -- open looks up the records of n pages in both generations; gens says which ones
--- the hashes at keys[at] are. What a batch writes is gathered in WRITES and stored
--- by close.
-local function open(keys, at, gens, time, pages, n)
+-- the hashes at keys[at] are, jumps is nil or as lost has it. What a batch writes is
+-- gathered in WRITES and stored by close.
+local function open(keys, at, gens, jumps, time, pages, n)
   local g = floor(time / SPAN)
   local i, o = g % 2, 1 - g % 2
-  local b = { time = time, gen = g, gens = gens, cur = keys[at + i], prev = keys[at + o], n = 0, page = {}, spills = {} }
+  local b = { time = time, gen = g, gens = gens, jumps = jumps, cur = keys[at + i], prev = keys[at + o], n = 0, page = {}, spills = {} }
   b.begin = gens[i] ~= g -- what lies there is of two generations ago, or older
   b.alive = gens[o] == g - 1
   local missing = true
@@ -146,12 +146,22 @@ local function put(b, field, value)
   b.n = n + 2
 end
 
+-- lost reports whether seq lies within a jump of the log: a server that was deposed
+-- gave it out, and it came to no log. jumps is from, to, from, to ...
+local function lost(jumps, seq)
+  for i = 1, #jumps, 2 do
+    if jumps[i] < seq and seq < jumps[i + 1] then return true end
+  end
+  return false
+end
+
 -- find returns seq and time of the request number of a page with record v; 0 when
--- that is expired; nil when it was never stored, and then the page's highest number
--- and its time.
+-- that is expired; nil when it was never stored or is lost, and then the page's
+-- highest number and its time.
 local function find(b, page, number, v, old)
   local last, index, base, time = unpack_bytes(RECORD, v)
   if number > last then return nil, nil, last, time end
+  local at = time
   if number < last then
     local field = page .. pack('<I4', number)
     local w = b.spills[field] or not b.begin and call('HGET', b.cur, field) or b.alive and call('HGET', b.prev, field)
@@ -161,10 +171,11 @@ local function find(b, page, number, v, old)
       if number < below or number < carried and (old or not b.alive) then return 0 end
       return nil, nil, last, time
     end
-    index, base, time = unpack_bytes(WHERE, w)
+    index, base, at = unpack_bytes(WHERE, w)
   end
-  if time + WINDOW <= b.time then return 0 end
-  return base + index, time
+  if at + WINDOW <= b.time then return 0 end
+  if b.jumps and lost(b.jumps, base + index) then return nil, nil, last, time end
+  return base + index, at
 end
 
 -- remember enters request number4 at where, which find did not know, of a page
@@ -180,12 +191,14 @@ local function remember(b, page, number, number4, where, v, old, last, time)
     put(b, field, where)
     if not old then return end
     r = v:sub(1, 22) -- the record comes to the generation of its spill
-  elseif time + WINDOW > b.time then
-    local field, w = page .. v:sub(1, 4), v:sub(5, 22)
-    b.spills[field] = w
-    put(b, field, w)
-  else
-    below = max(below, last + 1)
+  elseif number > last then
+    if time + WINDOW > b.time then
+      local field, w = page .. v:sub(1, 4), v:sub(5, 22)
+      b.spills[field] = w
+      put(b, field, w)
+    else
+      below = max(below, last + 1)
+    end
   end
   if below > 0 or carried > 0 then r = r .. pack(TAIL, below, carried) end
   b.page[page] = r
@@ -259,7 +272,7 @@ local function place(keys, args)
   for i = 1, k do pages[n + i] = asked:sub(ASKED * i - 11, ASKED * i - 4) end
 
   local time, base = now(m[3]), tonumber(m[2])
-  local b = open(keys, 4, a.gens, time, pages, n + k)
+  local b = open(keys, 4, a.gens, a.jumps, time, pages, n + k)
   local new, old, page = b.new, b.old, b.page
   local suffix = pack('<I8I8', base, time)
   local index, writes, hundreds, units, decimal = INDEX, WRITES, HUNDREDS, UNITS, DECIMAL
@@ -327,8 +340,8 @@ local function fenced(meta, epoch)
   if not f or f.ep ~= epoch or f.step ~= tonumber(m[3]) then return redis.error_reply('EPOCH ' .. m[1] .. ' of another time') end
 end
 
-local function stepped(meta, epoch)
-  standing[meta] = { ep = epoch, step = call('HINCRBY', meta, 'step', 1) }
+local function stepped(meta, epoch, jumps)
+  standing[meta] = { ep = epoch, step = call('HINCRBY', meta, 'step', 1), jumps = jumps }
 end
 
 -- stand. KEYS meta out
@@ -343,25 +356,28 @@ local function stand(keys)
   }
 end
 
--- fence. KEYS meta, ARGV epoch
+-- fence. KEYS meta, ARGV epoch. It returns seq.
 local function fence(keys, args)
   local meta = keys[1]
-  local ep = call('HGET', meta, 'ep') or '0'
+  local m = call('HMGET', meta, 'ep', 'seq')
+  local ep = m[1] or '0'
   if tonumber(args[1]) < tonumber(ep) then return redis.error_reply('EPOCH ' .. ep) end
   armed[meta] = nil
   call('HSET', meta, 'ep', args[1])
   stepped(meta, args[1])
-  return redis.status_reply('OK')
+  return m[2] or '0'
 end
 
--- rebuild. KEYS bmp meta out, ARGV epoch canvas version bits config pixels time start
+-- rebuild. KEYS bmp meta out, ARGV epoch canvas version bits config pixels time start jumps
 -- start is the body of a start record; it goes to the stream if nothing was ever there.
+-- jumps: n * (from 8, to 8), which hold until the next fence.
 local function rebuild(keys, args)
   local meta = keys[2]
   local err = fenced(meta, args[1])
   if err then return err end
   local m = call('HMGET', meta, 'seq', 'time')
-  if #args[2] ~= 8 or #args[6] ~= PIXELS * tonumber(args[4]) / 8 then return redis.error_reply('BADARG rebuild') end
+  local n = #args[9] / 16
+  if #args[2] ~= 8 or #args[6] ~= PIXELS * tonumber(args[4]) / 8 or n % 1 ~= 0 then return redis.error_reply('BADARG rebuild') end
   call('SET', keys[1], args[6])
   call('HSET', meta, 'canvas', args[2], 'ver', args[3], 'bits', args[4], 'config', args[5],
     'time', digits(max(tonumber(m[2] or 0), tonumber(args[7]))), 'seq', m[1] or '0')
@@ -370,7 +386,9 @@ local function rebuild(keys, args)
   else
     call('HDEL', meta, 'start')
   end
-  stepped(meta, args[1])
+  local jumps = { unpack_bytes('<' .. rep('I8I8', n), args[9]) }
+  jumps[2 * n + 1] = nil -- where unpack stopped
+  stepped(meta, args[1], jumps)
   return redis.status_reply('OK')
 end
 
@@ -384,7 +402,8 @@ local function recall(keys, args)
   if n % 1 ~= 0 or n < 1 or n > BATCH then return redis.error_reply('BADARG length') end
   local pages = {}
   for i = 1, n do pages[i] = blob:sub(28 * i - 27, 28 * i - 20) end
-  local b = open(keys, 2, generations(keys, 2), now(call('HGET', meta, 'time')), pages, n)
+  local jumps = standing[meta].jumps
+  local b = open(keys, 2, generations(keys, 2), jumps, now(call('HGET', meta, 'time')), pages, n)
   for i = 1, n do
     local page, number4 = pages[i], blob:sub(28 * i - 19, 28 * i - 16)
     local where = '\0\0' .. blob:sub(28 * i - 15, 28 * i)
@@ -399,7 +418,7 @@ local function recall(keys, args)
     end
   end
   close(b)
-  stepped(meta, args[1])
+  stepped(meta, args[1], jumps)
   return redis.status_reply('OK')
 end
 
@@ -419,6 +438,7 @@ local function arm(keys, args)
   local a = {
     ep = m[1], seq = first, ver = m[5], kind = 'u' .. m[6], colors = 2 ^ bits,
     head = m[4] .. pack('<BI4', tonumber(args[3]), tonumber(m[1])) .. args[2], gens = generations(keys, 3),
+    jumps = standing[meta].jumps,
   }
   armed[meta] = nil
   if m[8] and not top and args[5] == '0' then
@@ -482,7 +502,7 @@ end
 
 local function register(name, body, flags)
   redis.register_function {
-    function_name = 'pixelwall_6_' .. name,
+    function_name = 'pixelwall_7_' .. name,
     callback = function(keys, args)
       if not call then begin() end
       return body(keys, args)

@@ -71,23 +71,34 @@ func entrySeq(id string) uint64 {
 }
 
 // Fence implements core.Outbox.
-func (o *Outbox) Fence(ctx context.Context, s core.ShardID, epoch uint32) error {
-	return o.call(ctx, s, fnFence, func(k *shardKeys) []string { return []string{k.meta} }, decimal(epoch))
+func (o *Outbox) Fence(ctx context.Context, s core.ShardID, epoch uint32) (uint64, error) {
+	m, err := o.ask(ctx, s, fnFence, func(k *shardKeys) []string { return []string{k.meta} }, decimal(epoch))
+	if err != nil {
+		return 0, err
+	}
+	seq, err := m.ToString()
+	return number(seq), asError(err)
 }
 
-// call is fcall for what a relay does, with its errors.
+// call is ask for what answers nothing.
 func (o *Outbox) call(ctx context.Context, s core.ShardID, function string, keys func(*shardKeys) []string, args ...string) error {
+	_, err := o.ask(ctx, s, function, keys, args...)
+	return err
+}
+
+// ask is fcall for what a relay does, with its errors.
+func (o *Outbox) ask(ctx context.Context, s core.ShardID, function string, keys func(*shardKeys) []string, args ...string) (m rueidis.RedisMessage, err error) {
 	if s >= core.ShardsMax {
-		return core.NewError(core.CodeUnknownShard, fmt.Sprintf("there is no shard %d", s))
+		return m, core.NewError(core.CodeUnknownShard, fmt.Sprintf("there is no shard %d", s))
 	}
-	_, err := o.c.fcall(ctx, s, function, keys(&o.c.keys[s]), args...)
+	m, err = o.c.fcall(ctx, s, function, keys(&o.c.keys[s]), args...)
 	if noFunction(err) {
 		if err := o.c.load(ctx); err != nil {
-			return asError(err)
+			return m, asError(err)
 		}
-		_, err = o.c.fcall(ctx, s, function, keys(&o.c.keys[s]), args...)
+		m, err = o.c.fcall(ctx, s, function, keys(&o.c.keys[s]), args...)
 	}
-	return asError(err)
+	return m, asError(err)
 }
 
 func bytes8(n uint64) string {
@@ -104,7 +115,7 @@ func (o *Outbox) Rebuild(ctx context.Context, s core.ShardID, epoch uint32, b co
 	config := persist.AppendConfig(nil, b.Config)
 	return o.call(ctx, s, fnRebuild, func(k *shardKeys) []string { return []string{k.bmp, k.meta, k.out} },
 		decimal(epoch), bytes8(b.Canvas), decimal(b.Config.Version), decimal(b.Config.Bits), string(config),
-		string(b.Pixels), decimal(b.TimeMS), string(startBody(s, &b)))
+		string(b.Pixels), decimal(b.TimeMS), string(startBody(s, &b)), string(appendJumps(nil, b.Jumps)))
 }
 
 // startBody returns what follows the header of the record that begins a canvas

@@ -183,7 +183,7 @@ func TestANewFenceIsFollowed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := a.Outbox().Fence(t.Context(), 0, st.Epoch+1); err != nil {
+		if _, err := a.Outbox().Fence(t.Context(), 0, st.Epoch+1); err != nil {
 			t.Fatal(err)
 		}
 		o := outcomes(t, b, placement(1, 1, 2, 1, core.Request{Instance: 1, Number: n}))[0]
@@ -210,7 +210,7 @@ func TestAnUnarmedShardRefusesAndGivesTheChargeBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Outbox().Fence(t.Context(), 0, st.Epoch+1); err != nil {
+	if _, err := c.Outbox().Fence(t.Context(), 0, st.Epoch+1); err != nil {
 		t.Fatal(err)
 	}
 	for n := range uint32(3) {

@@ -92,7 +92,8 @@ func (sh *shard) takeOverAlone(ctx context.Context, stand *core.Stand) error {
 		}
 	}
 	epoch := sh.epochAlone(max(stand.Epoch, core.SeqEpoch(stand.Seen)))
-	if err := o.Outbox.Fence(ctx, sh.id, epoch); err != nil {
+	last, err := o.Outbox.Fence(ctx, sh.id, epoch)
+	if err != nil {
 		return err
 	}
 	if stand.Canvas != 0 {
@@ -102,7 +103,6 @@ func (sh *shard) takeOverAlone(ctx context.Context, stand *core.Stand) error {
 	if err != nil {
 		return err
 	}
-	last := now.Seq
 	if now.Canvas == 0 {
 		if epoch, last, err = sh.buildAlone(ctx, epoch); err != nil {
 			return err
@@ -115,7 +115,7 @@ func (sh *shard) takeOverAlone(ctx context.Context, stand *core.Stand) error {
 	if core.SeqEpoch(now.Seen) >= epoch {
 		return core.NewError(core.CodeMismatch, "an edge has seen a later epoch")
 	}
-	if core.SeqEpoch(now.Seq) >= epoch {
+	if core.SeqEpoch(max(last, now.Seq)) >= epoch {
 		return core.NewError(core.CodeMismatch, "another relay has armed the shard meanwhile")
 	}
 	if err := o.Outbox.Arm(ctx, sh.id, core.Holder{Epoch: epoch, Relay: o.ID}, core.EpochSeq(epoch), last); err != nil {
@@ -149,7 +149,7 @@ func (sh *shard) buildAlone(ctx context.Context, epoch uint32) (uint32, uint64, 
 	}
 	if core.SeqEpoch(at) >= epoch {
 		epoch = sh.epochAlone(core.SeqEpoch(at))
-		if err := o.Outbox.Fence(ctx, sh.id, epoch); err != nil {
+		if _, err := o.Outbox.Fence(ctx, sh.id, epoch); err != nil {
 			return epoch, 0, err
 		}
 	}

@@ -205,22 +205,38 @@ func (r *Relay) base(ctx context.Context, newest bool) (s *core.Snapshot, err er
 	return s, err
 }
 
-// errGap ends a Tail that has to be asked again from the head.
-var errGap = errors.New("a record is missing")
+var (
+	// errGap ends a Tail that has to be asked again from the head.
+	errGap = errors.New("a record is missing")
+	// errLacks ends one that began before what the log still holds.
+	errLacks = core.NewError(core.CodeUnavailable, "the log lacks what lies before the newest snapshot; it is read again from there")
+)
 
 // follow keeps the view at the end of the topic until ctx ends.
 func (r *Relay) follow(ctx context.Context) {
 	newest, told := false, ""
+	var gap core.Heads // where a record was missing
 	for ctx.Err() == nil {
 		err := r.followOnce(ctx, newest)
 		if ctx.Err() != nil {
 			return
 		}
+		if errors.Is(err, errGap) {
+			heads := r.view.heads()
+			if heads == gap {
+				err = errLacks
+			}
+			gap = heads
+		}
 		if err.Error() != told {
 			told = err.Error()
 			r.o.Logger.Warn("the relay reads the log again", "err", err)
 		}
-		if code := core.CodeOf(err); code == core.CodeNotFound || code == core.CodeMismatch {
+		switch code := core.CodeOf(err); {
+		case errors.Is(err, errLacks):
+			r.view.reset(nil)
+			newest = true
+		case code == core.CodeNotFound || code == core.CodeMismatch:
 			r.view.reset(nil)
 			newest = code == core.CodeNotFound && !newest
 		}
@@ -229,7 +245,7 @@ func (r *Relay) follow(ctx context.Context) {
 }
 
 func (r *Relay) followOnce(ctx context.Context, newest bool) error {
-	if !r.view.begun() {
+	if r.view.reading() == 0 {
 		base, err := r.base(ctx, newest)
 		if err != nil {
 			return err
@@ -240,5 +256,12 @@ func (r *Relay) followOnce(ctx context.Context, newest bool) error {
 		}
 		r.view.reset(fold)
 	}
-	return r.o.Topic.Tail(ctx, r.view.heads(), func(rec *core.Record) error { return r.view.next(rec, r.o.NowMS()) })
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	r.view.endBy(end)
+	err := r.o.Topic.Tail(ctx, r.view.heads(), func(rec *core.Record) error { return r.view.next(rec, r.o.NowMS()) })
+	if errors.Is(context.Cause(ctx), errLacks) {
+		return errLacks
+	}
+	return err
 }

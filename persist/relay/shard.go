@@ -16,10 +16,11 @@ type shard struct {
 	id    core.ShardID
 
 	epoch   uint32 // claimed by us, 0: none
+	reading int    // of the log that it was claimed in
 	tried   bool   // to take over under epoch, from the fence on: the next try needs another one
-	fenced  uint32 // the highest epoch that we fenced with; where there is no topic
+	fenced  uint32 // the highest epoch that we fenced with, or tried to
 	armed   bool   // under epoch, as far as we know
-	carried uint64 // last seq that is in the topic
+	carried uint64 // every entry up to here is in the topic, or was left out by a take-over
 	marks   []mark
 	heldAt  time.Time // when the lease was last ours
 	claimAt time.Time // when the claim was last said
@@ -62,6 +63,11 @@ func (sh *shard) step(ctx context.Context) (time.Duration, error) {
 	o := &sh.relay.o
 	if held, err := sh.hold(ctx); err != nil || !held {
 		return o.StandEvery, err
+	}
+	// A log that had to be read from a base again may be another one, which has neither
+	// our claim nor what we carried.
+	if reading := sh.relay.view.reading(); reading != 0 && reading != sh.reading {
+		sh.epoch, sh.armed = 0, false
 	}
 	// Who claimed after us has made void what we carry, also when it went no further.
 	if sh.armed && sh.holder() != (core.Holder{Epoch: sh.epoch, Relay: o.ID}) {

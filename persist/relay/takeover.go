@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"pixelwall/core"
@@ -22,10 +23,11 @@ func (sh *shard) takeOver(ctx context.Context, stand *core.Stand) error {
 		return err
 	}
 	o := &sh.relay.o
-	if err := o.Outbox.Fence(ctx, sh.id, sh.epoch); err != nil {
+	sh.tried, sh.fenced = true, sh.epoch
+	seq, err := o.Outbox.Fence(ctx, sh.id, sh.epoch)
+	if err != nil {
 		return err
 	}
-	sh.tried = true
 	if err := sh.begin(ctx); err != nil {
 		return err
 	}
@@ -33,16 +35,18 @@ func (sh *shard) takeOver(ctx context.Context, stand *core.Stand) error {
 	if err != nil {
 		return err
 	}
-	if err := sh.rebuild(ctx, last); err != nil {
+	recalled, err := sh.rebuild(ctx, last, seq)
+	if err != nil {
 		return err
 	}
-	sh.carried, sh.marks = last, nil
+	// What was left out stays in the outbox for a while, below the seqs of our epoch.
+	sh.carried, sh.marks = max(last, core.EpochSeq(sh.epoch)), nil
 	if err := o.Outbox.Arm(ctx, sh.id, core.Holder{Epoch: sh.epoch, Relay: o.ID}, core.EpochSeq(sh.epoch), last); err != nil {
 		return err // the next stand tells whether it was done
 	}
 	sh.armed = true
 	sh.relay.stats.takeOvers.Add(1)
-	o.Logger.Info("a shard was taken over", "shard", sh.id, "epoch", sh.epoch, "after_seq", last, "took", time.Since(began).Round(time.Millisecond))
+	o.Logger.Info("a shard was taken over", "shard", sh.id, "epoch", sh.epoch, "after_seq", last, "recalled", recalled, "took", time.Since(began).Round(time.Millisecond))
 	return nil
 }
 
@@ -55,11 +59,12 @@ func (sh *shard) becomeHolder(ctx context.Context, stand *core.Stand) (last uint
 	if !v.wait(waitCtx, func(v *view) bool { return v.fold != nil }) {
 		return 0, core.NewError(core.CodeUnavailable, "the log has not been read yet")
 	}
-	if err := sh.sameCanvas(waitCtx, stand); err != nil {
+	sh.reading = v.reading()
+	if err := sh.sameCanvas(ctx, stand); err != nil {
 		return 0, err
 	}
 	if sh.epoch == 0 || sh.tried || stand.Epoch > sh.epoch {
-		sh.epoch = max(stand.Epoch, core.SeqEpoch(stand.Seen), sh.holder().Epoch) + 1
+		sh.epoch = max(stand.Epoch, core.SeqEpoch(stand.Seen), sh.holder().Epoch, sh.fenced) + 1
 		sh.tried = false
 	}
 	if sh.holder() != (core.Holder{Epoch: sh.epoch, Relay: o.ID}) {
@@ -85,14 +90,44 @@ func (sh *shard) sameCanvas(ctx context.Context, stand *core.Stand) error {
 		if err != nil {
 			return err
 		}
-		if heads != (core.Heads{}) && !r.view.wait(ctx, func(v *view) bool { return v.fold != nil && v.fold.Canvas != 0 }) {
-			return core.NewError(core.CodeUnavailable, "the log has not been read yet")
+		if heads != (core.Heads{}) || stand.Canvas != 0 {
+			err := sh.await(ctx, func(f *core.Fold) bool { return f.Canvas != 0 })
+			if err != nil && heads == (core.Heads{}) {
+				return sh.logIsLost(ctx, stand.Canvas)
+			}
+			if err != nil {
+				return err
+			}
 		}
 	}
 	if canvas := r.canvas(); canvas != 0 && stand.Canvas != 0 && canvas != stand.Canvas {
 		return core.NewError(core.CodeMismatch, fmt.Sprintf("the log is of canvas %016x, the outbox of canvas %016x: they are not of one cluster", canvas, stand.Canvas))
 	}
 	return nil
+}
+
+// logIsLost has the log read again from the newest snapshot, because it knows of no
+// canvas and the outbox does: an outbox is built from a log.
+func (sh *shard) logIsLost(ctx context.Context, canvas uint64) error {
+	if s, err := sh.newest(ctx); err != nil {
+		return err
+	} else if s == nil {
+		return core.NewError(core.CodeUnavailable, fmt.Sprintf("the outbox is of canvas %016x, of which the log knows nothing, and there is no snapshot", canvas))
+	}
+	sh.relay.view.readAgain(errLacks)
+	return errLacks
+}
+
+// newest returns the newest snapshot, nil when there is none.
+func (sh *shard) newest(ctx context.Context) (*core.Snapshot, error) {
+	if sh.relay.o.Snapshots == nil {
+		return nil, nil
+	}
+	s, err := sh.relay.o.Snapshots.Latest(ctx)
+	if err != nil && core.CodeOf(err) == core.CodeNotFound {
+		return nil, nil
+	}
+	return s, err
 }
 
 func (sh *shard) holder() core.Holder {
@@ -146,35 +181,27 @@ func (sh *shard) await(ctx context.Context, cond func(*core.Fold) bool) error {
 //
 // What is contiguous with the log is right, whatever epoch its header names: one
 // epoch is armed once, and every copy of its outbox begins with the same entries.
+// Entries that an earlier take-over left out may lie before a marker that joins.
 func (sh *shard) publishAgain(ctx context.Context, last uint64) (uint64, error) {
 	o := &sh.relay.o
 	us := core.Holder{Epoch: sh.epoch, Relay: o.ID}
 	var f core.Follower
 	f.GoTo(sh.id, core.Position{Holder: us, Seq: last})
-	for {
+	for at, read := last, o.BatchMax; read == o.BatchMax; {
 		var batch []*core.Record
-		read, at := 0, f.Heads[sh.id]
-		hole := false
+		read = 0
 		err := o.Outbox.Read(ctx, sh.id, at, o.BatchMax, func(r *core.Record) error {
 			read++
+			at = r.Last()
 			c := clone(r)
 			c.Epoch, c.Relay = us.Epoch, us.Relay
-			switch f.Next(c) {
-			case core.Apply:
+			if f.Next(c) == core.Apply {
 				batch = append(batch, c)
-			case core.Gap, core.Phantom:
-				hole = true
 			}
 			return nil
 		})
 		if err != nil {
 			return 0, err
-		}
-		if hole {
-			// The topic lost what the outbox was trimmed of; the pixels of what follows
-			// cannot be told from those of what is missing.
-			sh.relay.stats.holes.Add(1)
-			o.Logger.Error("the outbox does not join the log: what lies between is lost", "shard", sh.id, "log_ends", at)
 		}
 		if len(batch) > 0 {
 			if err := o.Topic.Append(ctx, batch); err != nil {
@@ -182,39 +209,63 @@ func (sh *shard) publishAgain(ctx context.Context, last uint64) (uint64, error) 
 			}
 			sh.relay.stats.republished.Add(int64(len(batch)))
 		}
-		if hole || read < o.BatchMax {
-			break
+		if read < o.BatchMax && at > f.Heads[sh.id] {
+			if err := sh.leaveOut(ctx, f.Heads[sh.id], at); err != nil {
+				return 0, err
+			}
 		}
 	}
 	last = f.Heads[sh.id]
 	return last, sh.await(ctx, func(f *core.Fold) bool { return f.Heads[sh.id] >= last })
 }
 
-// recallMax is how many requests go to the outbox in one call.
-const recallMax = 256
+// leaveOut decides about entries up to top that do not join the log, which ends at
+// last. The topic lost what the outbox was trimmed of, which the newest snapshot
+// holds, so the log is read again from there if we began with an older one. Without
+// it, the pixels of what follows cannot be told from those of what is missing.
+func (sh *shard) leaveOut(ctx context.Context, last, top uint64) error {
+	r := sh.relay
+	s, err := sh.newest(ctx)
+	if err != nil {
+		return err
+	}
+	if s != nil && s.Heads[sh.id] > last {
+		r.view.readAgain(errLacks)
+		return errLacks
+	}
+	r.stats.holes.Add(1)
+	r.o.Logger.Error("the outbox does not join the log: what it holds is left out", "shard", sh.id, "log_ends", last, "outbox_ends", top)
+	return nil
+}
 
-// rebuild gives the outbox the pixels and the requests that the log leads to.
-func (sh *shard) rebuild(ctx context.Context, last uint64) error {
+// recallMax is how many requests go to the outbox in one call.
+const recallMax = 512
+
+// rebuild gives the outbox, which was fenced at seq, the pixels that the log leads
+// to, and those of its requests that it may lack. It returns how many these were.
+func (sh *shard) rebuild(ctx context.Context, last, seq uint64) (recalled int, err error) {
 	o, v := &sh.relay.o, sh.relay.view
 	v.mu.Lock()
 	if v.fold == nil || v.fold.Heads[sh.id] != last || v.fold.Holders[sh.id] != (core.Holder{Epoch: sh.epoch, Relay: o.ID}) {
 		v.mu.Unlock()
-		return core.NewError(core.CodeMismatch, "the log went on without us")
+		return 0, core.NewError(core.CodeMismatch, "the log went on without us")
 	}
 	config := v.fold.Config
 	b := core.Base{Canvas: v.fold.Canvas, Config: &config, TimeMS: v.fold.Times[sh.id]}
 	b.Pixels = append([]byte(nil), v.fold.Board.Pixels(sh.id)...)
-	stored := v.recent[sh.id].all(o.NowMS())
+	b.Jumps = append(slices.Clone(v.jumps[sh.id]), core.Jump{From: last, To: core.EpochSeq(sh.epoch) + 1})
+	if !v.armed(sh.id, core.SeqEpoch(seq)) {
+		seq = 0 // the log went on from elsewhere than the outbox
+	}
+	stored := v.recent[sh.id].after(seq, o.NowMS())
 	v.mu.Unlock()
 	if err := o.Outbox.Rebuild(ctx, sh.id, sh.epoch, b); err != nil {
-		return err
+		return 0, err
 	}
-	for len(stored) > 0 {
-		n := min(recallMax, len(stored))
-		if err := o.Outbox.Recall(ctx, sh.id, sh.epoch, stored[:n]); err != nil {
-			return err
+	for some := range slices.Chunk(stored, recallMax) {
+		if err := o.Outbox.Recall(ctx, sh.id, sh.epoch, some); err != nil {
+			return 0, err
 		}
-		stored = stored[n:]
 	}
-	return nil
+	return len(stored), nil
 }

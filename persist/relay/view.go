@@ -2,6 +2,8 @@ package relay
 
 import (
 	"context"
+	"slices"
+	"sort"
 	"sync"
 	"sync/atomic"
 
@@ -16,17 +18,30 @@ type view struct {
 
 	mu      sync.Mutex // protects following
 	fold    *core.Fold // nil until a base was read
+	begun   int        // times that the log was read from a base on
+	base    core.Heads // of the last of them
 	recent  [core.ShardsMax]recent
-	changed chan struct{} // closed when a record was read
+	jumps   [core.ShardsMax][]core.Jump // the last that the log made
+	changed chan struct{}               // closed when a record was read
+	end     context.CancelCauseFunc     // ends the present reading of the topic, nil before the first
 }
+
+// jumpsMax bounds the jumps of a shard that are kept. A server that comes back with
+// requests of before the oldest has been away for longer than requests count, unless
+// there was a take-over every other second.
+const jumpsMax = 64
 
 func newView() *view { return &view{changed: make(chan struct{})} }
 
-// reset begins again with fold.
+// reset begins again with fold, nil while there is none.
 func (v *view) reset(fold *core.Fold) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.fold, v.recent = fold, [core.ShardsMax]recent{}
+	if fold != nil {
+		v.begun++
+		v.base = fold.Heads
+	}
+	v.fold, v.recent, v.jumps = fold, [core.ShardsMax]recent{}, [core.ShardsMax][]core.Jump{}
 	v.wake()
 }
 
@@ -36,10 +51,14 @@ func (v *view) wake() {
 	v.changed = make(chan struct{})
 }
 
-func (v *view) begun() bool {
+// reading returns how often the log was read from a base on, 0 while it is not.
+func (v *view) reading() int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.fold != nil
+	if v.fold == nil {
+		return 0
+	}
+	return v.begun
 }
 
 func (v *view) heads() core.Heads {
@@ -55,7 +74,7 @@ func (v *view) heads() core.Heads {
 func (v *view) next(r *core.Record, nowMS int64) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.fold.OnApply = func(r *core.Record) { v.recent[r.Shard].add(r, nowMS) } // also of what had to wait
+	v.fold.OnApply = func(r *core.Record) { v.applied(r, nowMS) } // also of what had to wait
 	verdict, err := v.fold.Next(r)
 	switch {
 	case err != nil:
@@ -68,6 +87,37 @@ func (v *view) next(r *core.Record, nowMS int64) error {
 	}
 	v.wake()
 	return nil
+}
+
+func (v *view) applied(r *core.Record, nowMS int64) {
+	v.recent[r.Shard].add(r, nowMS)
+	if r.Kind == core.KindMarker {
+		all := append(v.jumps[r.Shard], core.Jump{From: r.LastOld, To: r.First})
+		v.jumps[r.Shard] = all[max(0, len(all)-jumpsMax):]
+	}
+}
+
+// armed reports whether the log of s has an epoch among those under which seqs were
+// given. v.mu is held.
+func (v *view) armed(s core.ShardID, epoch uint32) bool {
+	return epoch == core.SeqEpoch(v.base[s]) ||
+		slices.ContainsFunc(v.jumps[s], func(j core.Jump) bool { return core.SeqEpoch(j.To) == epoch })
+}
+
+// endBy sets what ends the present reading of the topic.
+func (v *view) endBy(end context.CancelCauseFunc) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.end = end
+}
+
+// readAgain ends the present reading of the topic because of cause.
+func (v *view) readAgain(cause error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.end != nil {
+		v.end(cause)
+	}
 }
 
 // wait blocks until cond holds, which is called with the lock held, or returns
@@ -107,12 +157,11 @@ func (q *recent) add(r *core.Record, nowMS int64) {
 	}
 }
 
-// all returns a copy of the events that count at nowMS.
-func (q *recent) all(nowMS int64) (kept []core.PastEvent) {
-	for _, e := range q.events[q.first:] {
-		if e.TimeMS >= nowMS-core.ResendWindowMS {
-			kept = append(kept, e)
-		}
-	}
-	return kept
+// after returns a copy of the events beyond seq that count at nowMS.
+func (q *recent) after(seq uint64, nowMS int64) []core.PastEvent {
+	events := q.events[q.first:]
+	first := sort.Search(len(events), func(i int) bool {
+		return events[i].Seq > seq && events[i].TimeMS >= nowMS-core.ResendWindowMS
+	})
+	return slices.Clone(events[first:])
 }

@@ -47,7 +47,7 @@ func (w *world) relay(p *process) {
 	o := relay.Options{
 		ID: p.relayID(), Outbox: outbox, Leases: w.outbox.As(p.hook), Topic: w.plant.topic(p, twice{w.topic.As(p.hook), p}),
 		Create: relay.Create{Canvas: p.id("canvas"), Config: w.config, Start: start},
-		NowMS:  nowMS, Snapshots: w.plant.snapshots(p, kept), Logger: p.logger(),
+		NowMS:  nowMS, Snapshots: w.plant.snapshots(p, w.kept(p, kept)), Logger: p.logger(),
 		Safe: func(ctx context.Context) (core.Heads, error) {
 			s, err := kept.Latest(ctx)
 			if err != nil {
@@ -72,6 +72,16 @@ func (w *world) relay(p *process) {
 	w.count("published again", st.Republished)
 	w.count("holes", st.Holes)
 	w.count("stale", st.Stale)
+}
+
+// kept is where a relay's fold begins. A run is shorter than requests are kept, so
+// no snapshot is that old. Where the outbox remembers them all, one of just now does
+// as well, and every other life has it.
+func (w *world) kept(p *process, s core.Snapshots) core.Snapshots {
+	if w.empties && p.life%2 == 0 {
+		return youngOf{s}
+	}
+	return s
 }
 
 // relayID is random but for what keeps its epochs apart from those of the lives

@@ -205,7 +205,7 @@ func (s *sender) send(shard core.ShardID, batch []core.Event) {
 		placed, err := s.outbox.PlaceBatch(ctx, shard, stand.Epoch, stand.Version, batch, nil)
 		cancel()
 		if err == nil {
-			s.w.acked(shard, batch, placed.Answers)
+			s.w.acked(shard, stand.Epoch, batch, placed.Answers)
 			return
 		}
 		if code := core.CodeOf(err); code == core.CodeUnavailable || code == core.CodeMismatch {
@@ -221,7 +221,9 @@ func (s *sender) send(shard core.ShardID, batch []core.Event) {
 }
 
 // acked notes what an edge was told. A request that is told two seqs was stored twice.
-func (w *world) acked(shard core.ShardID, batch []core.Event, answers []coretest.Answer) {
+// What is told under a later epoch than its own was settled by a take-over: it is
+// in the log, whatever its server lost.
+func (w *world) acked(shard core.ShardID, epoch uint32, batch []core.Event, answers []coretest.Answer) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i, a := range answers {
@@ -231,6 +233,10 @@ func (w *world) acked(shard core.ShardID, batch []core.Event, answers []coretest
 		if a.Expire {
 			w.felt["expired"]++
 			continue
+		}
+		if core.SeqEpoch(a.Seq) < epoch && !w.alone {
+			w.settled[spot{shard, a.Seq}] = true
+			w.felt["told again"]++
 		}
 		w.acks[spot{shard, a.Seq}] = batch[i]
 		w.said = append(w.said, ack{shard, a.Seq, batch[i]})

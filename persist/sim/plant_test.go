@@ -45,7 +45,7 @@ func (p *plant) snapshots(pr *process, s core.Snapshots) core.Snapshots {
 // outboxOf is an outbox but for what it replaces.
 type outboxOf struct {
 	placer
-	fence   func(ctx context.Context, s core.ShardID, epoch uint32) error
+	fence   func(ctx context.Context, s core.ShardID, epoch uint32) (uint64, error)
 	rebuild func(ctx context.Context, s core.ShardID, epoch uint32, b core.Base) error
 	recall  func(ctx context.Context, s core.ShardID, epoch uint32, stored []core.PastEvent) error
 	arm     func(ctx context.Context, s core.ShardID, h core.Holder, minSeq, lastOld uint64) error
@@ -54,7 +54,7 @@ type outboxOf struct {
 	stand   func(ctx context.Context, s core.ShardID) (core.Stand, error)
 }
 
-func (o *outboxOf) Fence(ctx context.Context, s core.ShardID, epoch uint32) error {
+func (o *outboxOf) Fence(ctx context.Context, s core.ShardID, epoch uint32) (uint64, error) {
 	if o.fence == nil {
 		return o.placer.Fence(ctx, s, epoch)
 	}
@@ -138,6 +138,13 @@ func (l *logOf) Tail(ctx context.Context, from core.Heads, fn func(*core.Record)
 type archiveOf struct{ core.Archive }
 
 func (archiveOf) Disturbed() uint64 { return 0 }
+
+// youngOf takes a snapshot of 3 s ago for one that is older than any request.
+type youngOf struct{ core.Snapshots }
+
+func (y youngOf) At(ctx context.Context, timeMS int64) (*core.Snapshot, error) {
+	return y.Snapshots.At(ctx, timeMS+core.ResendWindowMS-3000)
+}
 
 type keptOf struct{ core.Snapshots }
 

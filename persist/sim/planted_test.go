@@ -45,9 +45,12 @@ var plants = []plant{
 
 	{name: "reads the stream before the fence", wrapOutbox: func(_ *process, o placer) placer {
 		return &outboxOf{placer: o,
-			fence: func(context.Context, core.ShardID, uint32) error { return nil },
+			fence: func(ctx context.Context, s core.ShardID, _ uint32) (uint64, error) {
+				st, err := o.Stand(ctx, s)
+				return st.Seq, err
+			},
 			rebuild: func(ctx context.Context, s core.ShardID, epoch uint32, b core.Base) error {
-				if err := o.Fence(ctx, s, epoch); err != nil {
+				if _, err := o.Fence(ctx, s, epoch); err != nil {
 					return err
 				}
 				return o.Rebuild(ctx, s, epoch, b)
@@ -111,7 +114,7 @@ var plants = []plant{
 	{name: "does not publish the frozen stream again", wrapOutbox: func(_ *process, o placer) placer {
 		frozen := false
 		return &outboxOf{placer: o,
-			fence: func(ctx context.Context, s core.ShardID, epoch uint32) error {
+			fence: func(ctx context.Context, s core.ShardID, epoch uint32) (uint64, error) {
 				frozen = true
 				return o.Fence(ctx, s, epoch)
 			},
@@ -164,6 +167,13 @@ var plants = []plant{
 				armed[s] = &st
 			}
 			return st, err
+		}}
+	}},
+
+	{name: "believes what a master that comes back remembers", wrapOutbox: func(_ *process, o placer) placer {
+		return &outboxOf{placer: o, rebuild: func(ctx context.Context, s core.ShardID, epoch uint32, b core.Base) error {
+			b.Jumps = nil
+			return o.Rebuild(ctx, s, epoch, b)
 		}}
 	}},
 

@@ -40,6 +40,9 @@ func (w *world) processes(name string, run func(*process)) {
 		for life := uint64(1); w.ctx.Err() == nil; life++ {
 			p := &process{w: w, name: name, life: life, calls: make(map[coretest.Call]uint64)}
 			p.ctx, p.kill = context.WithCancel(w.ctx)
+			w.mu.Lock()
+			w.lives[name] = p
+			w.mu.Unlock()
 			run(p)
 			p.kill()
 			_ = persist.Pause(w.ctx, time.Duration(r.ExpFloat64()*float64(time.Second))+1)

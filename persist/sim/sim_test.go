@@ -75,8 +75,8 @@ func TestEverythingConverges(t *testing.T) {
 var mustBeFelt = []string{
 	"crashed", "paused", "held", "failed before", "failed after", "twice", "cut outbox", "cut topic", "cut archive",
 	"late Append", "late Arm", "late Fence", "late Rebuild", "late Recall", "late Place", "late Write", "late Report",
-	"restart", "lose", "failover", "flush", "node", "configured", "taken over", "published again", "stale", "stale at an edge",
-	"phantom", "reloaded", "fell back", "repeated", "unfenced", "ambiguous", "archived again", "snapshots", "lost with its server",
+	"restart", "lose", "failover", "back", "flush", "node", "empty", "configured", "taken over", "published again", "stale", "stale at an edge",
+	"phantom", "reloaded", "fell back", "repeated", "told again", "unfenced", "ambiguous", "archived again", "snapshots", "lost with its server",
 }
 
 func said(felt map[string]int) string {

@@ -28,12 +28,13 @@ import (
 
 // A world is one run.
 type world struct {
-	seed   uint64
-	rates  rates
-	plant  plant // what is broken on purpose
-	config core.Config
-	grows  bool // with the first change of the configuration
-	alone  bool // no topic and no archive: the streams are the log
+	seed    uint64
+	rates   rates
+	plant   plant // what is broken on purpose
+	config  core.Config
+	grows   bool // with the first change of the configuration
+	alone   bool // no topic and no archive: the streams are the log
+	empties bool // the topic is emptied now and then, and no other store loses anything
 
 	outbox  *coretest.MemoryOutbox
 	topic   *coretest.MemoryTopic
@@ -47,6 +48,8 @@ type world struct {
 	calm     bool       // no faults any more
 	away     map[string]time.Time
 	lost     map[spot]bool       // undone by the outbox's server, acknowledged or not
+	settled  map[spot]bool       // told to be stored under a later epoch than their own
+	lives    map[string]*process // by name
 	acks     map[spot]core.Event // what an edge was told to be stored
 	said     []ack               // the same in order
 	edges    []*edge
@@ -72,7 +75,7 @@ type ack struct {
 type rates struct {
 	before, after, late, held, crash, pause float64 // of each call
 	cut, restart, lose, failover, flush     float64 // of each second
-	node, configure                         float64
+	node, configure, back, empty            float64
 }
 
 func mixture(r *rand.Rand) rates {
@@ -89,7 +92,7 @@ func mixture(r *rand.Rand) rates {
 	return rates{
 		before: some(0.05), after: some(0.05), late: some(0.04), held: some(0.03), crash: some(0.02), pause: some(0.004),
 		cut: some(0.3), restart: some(0.3), lose: some(0.3), failover: some(0.2), flush: some(0.1),
-		node: some(0.3), configure: some(0.2),
+		node: some(0.3), configure: some(0.2), back: some(0.3),
 	}
 }
 
@@ -105,7 +108,8 @@ func newWorld(seed uint64, p plant) *world {
 	w := &world{
 		seed: seed, plant: p, rates: mixture(r),
 		config: core.Config{Version: 1, Width: 16, Height: 8, Bits: 4, Palette: palette[:12:12], BurstMax: 1},
-		away:   make(map[string]time.Time), lost: make(map[spot]bool), acks: make(map[spot]core.Event), felt: make(map[string]int),
+		away:   make(map[string]time.Time), lost: make(map[spot]bool), settled: make(map[spot]bool), lives: make(map[string]*process),
+		acks: make(map[spot]core.Event), felt: make(map[string]int),
 	}
 	if r.IntN(3) == 0 {
 		w.config.Width = core.ShardSide + 8
@@ -115,6 +119,11 @@ func newWorld(seed uint64, p plant) *world {
 	}
 	w.grows = r.IntN(4) == 0 && p.name == ""
 	w.alone = r.IntN(5) == 0 && p.name == "" || p.alone
+	if w.empties = r.IntN(6) == 0 && p.name == "" && !w.alone && !w.grows; w.empties {
+		w.rates.empty = 0.2
+		w.rates.late = 0 // what was under way to the old one does not come to the new one
+		w.rates.lose, w.rates.failover, w.rates.flush, w.rates.back, w.rates.node = 0, 0, 0, 0, 0
+	}
 	if p.weather != nil {
 		p.weather(&w.rates)
 	}
@@ -168,10 +177,40 @@ func (w *world) weather() {
 			w.forget("failover", w.outbox.Failover(r.IntN(12)))
 		case happens(w.rates.flush):
 			w.forget("flush", w.outbox.Flush())
+		case happens(w.rates.back):
+			if lost, done := w.outbox.Return(); done {
+				w.forget("back", lost)
+			}
+		case happens(w.rates.empty):
+			w.empty()
 		}
 		if happens(w.rates.node) {
 			w.note("node")
 			w.archive.KillNode(func() bool { return r.IntN(3) == 0 })
+		}
+	}
+}
+
+// empty loses the topic, and the relays with it: the next ones know what snapshots
+// tell them. Without any that would be nothing at all.
+func (w *world) empty() {
+	s, err := w.archive.As(nil).Latest(w.ctx)
+	if err != nil {
+		return
+	}
+	for _, shard := range w.shards() {
+		// A claim that went no further would be known of by the snapshot alone.
+		if s.Heads[shard] == 0 || s.Holders[shard].Epoch > w.outbox.Stand(shard).Epoch {
+			return
+		}
+	}
+	w.note("empty")
+	w.topic.Empty()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range w.lives {
+		if is(p, "relay") {
+			p.kill()
 		}
 	}
 }

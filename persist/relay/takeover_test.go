@@ -1,0 +1,459 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pixelwall/core"
+	"pixelwall/core/coretest"
+)
+
+// A stage is the stores of a cluster of one shard, and an edge that places.
+type stage struct {
+	t       *testing.T
+	outbox  *coretest.MemoryOutbox
+	topic   *coretest.MemoryTopic
+	archive *coretest.MemoryArchive
+	lives   uint64
+	number  uint32
+	told    []told
+	arms    bool        // relays arm and then cannot read the outbox any more
+	deaf    atomic.Bool // one has armed
+	slow    atomic.Bool // what they read of the outbox takes a second
+}
+
+// A told is a placement and the seq that its page heard.
+type told struct {
+	event core.Event
+	seq   uint64
+}
+
+func onStage(t *testing.T, play func(*stage)) {
+	synctest.Test(t, func(t *testing.T) {
+		play(&stage{
+			t: t, outbox: coretest.NewMemoryOutbox(nowMS), topic: coretest.NewMemoryTopic(0), archive: coretest.NewMemoryArchive(nowMS, 1),
+		})
+	})
+}
+
+func nowMS() int64 { return time.Now().UnixMilli() }
+
+// A counted outbox counts what it is told to recall.
+type counted struct {
+	core.Outbox
+	recalled int
+}
+
+func (c *counted) Recall(ctx context.Context, s core.ShardID, epoch uint32, stored []core.PastEvent) error {
+	c.recalled += len(stored)
+	return c.Outbox.Recall(ctx, s, epoch, stored)
+}
+
+// relay starts a relay, which has no memory of those before it.
+func (st *stage) relay() (r *Relay, outbox *counted, stop func()) {
+	st.lives++
+	p, _ := core.NamedPalette("place2017")
+	config := core.Config{Version: 1, Width: 512, Height: 512, Bits: 4, Palette: p, BurstMax: 1}
+	st.deaf.Store(false)
+	outbox = &counted{Outbox: st.outbox.As(func(_ context.Context, c coretest.Call, effect func() error) error {
+		if c.Method == "Read" && st.deaf.Load() {
+			return errors.New("no answer")
+		}
+		if c.Method == "Read" && st.slow.Load() {
+			time.Sleep(time.Second)
+		}
+		err := effect()
+		if c.Method == "Arm" && err == nil {
+			st.deaf.Store(st.arms)
+		}
+		return err
+	})}
+	r = New(Options{
+		ID: st.lives, Outbox: outbox, Leases: st.outbox.As(nil), Topic: st.topic.As(nil), Snapshots: st.archive.As(nil),
+		Create: Create{Canvas: st.lives, Config: config}, NowMS: nowMS, Logger: slog.New(slog.DiscardHandler),
+		Safe: func(ctx context.Context) (h core.Heads, err error) {
+			s, err := st.archive.As(nil).Latest(ctx)
+			if err == nil {
+				h = s.Heads
+			}
+			return h, err
+		},
+	})
+	ctx, cancel := context.WithCancel(st.t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.Run(ctx)
+	}()
+	return r, outbox, func() { cancel(); <-done }
+}
+
+// until waits for cond.
+func (st *stage) until(what string, cond func() bool) {
+	st.t.Helper()
+	for began := time.Now(); !cond(); time.Sleep(10 * time.Millisecond) {
+		if time.Since(began) > 2*time.Minute {
+			st.t.Fatalf("waited in vain: %s; the outbox stands at %+v", what, st.outbox.Stand(0))
+		}
+	}
+}
+
+func (st *stage) armedAbove(epoch uint32) (now uint32) {
+	st.t.Helper()
+	st.until(fmt.Sprint("armed above ", epoch), func() bool { s := st.outbox.Stand(0); return s.Armed && s.Epoch > epoch })
+	return st.outbox.Stand(0).Epoch
+}
+
+// ask places e, or hears what became of it.
+func (st *stage) ask(e core.Event) coretest.Answer {
+	st.t.Helper()
+	s := st.outbox.Stand(0)
+	p, err := st.outbox.As(nil).PlaceBatch(st.t.Context(), 0, s.Epoch, s.Version, []core.Event{e}, nil)
+	if err != nil {
+		st.t.Fatal(err)
+	}
+	return p.Answers[0]
+}
+
+// place places n new ones, each a batch of its own.
+func (st *stage) place(n int) {
+	st.t.Helper()
+	for range n {
+		st.number++
+		e := core.Event{Offset: st.number % 1000, Color: uint8(1 + st.number%7), User: 1, Request: core.Request{Instance: 1, Number: st.number}}
+		st.told = append(st.told, told{e, st.ask(e).Seq})
+	}
+}
+
+// fold is what the log of all times leads to.
+func (st *stage) fold() *core.Fold {
+	st.t.Helper()
+	f, _ := core.NewFold(nil)
+	for _, r := range st.topic.Records(0) {
+		if verdict, err := f.Next(r); err != nil || verdict == core.Gap || verdict == core.Phantom {
+			st.t.Fatalf("the log has verdict %d (%v) at %+v after seq %x", verdict, err, r, f.Heads[0])
+		}
+	}
+	return f
+}
+
+// carried waits until everything that the outbox gave out is in the log.
+func (st *stage) carried() {
+	st.t.Helper()
+	st.until("all is carried", func() bool {
+		heads, err := st.topic.As(nil).Heads(st.t.Context())
+		s := st.outbox.Stand(0)
+		return err == nil && s.Armed && heads[0] == s.Seq
+	})
+}
+
+// snapshot puts one of the present log.
+func (st *stage) snapshot() {
+	st.t.Helper()
+	if err := st.archive.As(nil).Put(st.t.Context(), st.fold().Snapshot(nowMS())); err != nil {
+		st.t.Fatal(err)
+	}
+}
+
+// allStored wants every placement in the log under the seq that its page heard.
+func (st *stage) allStored() {
+	st.t.Helper()
+	stored := make(map[core.Request]uint64)
+	f, _ := core.NewFold(nil)
+	f.OnApply = func(r *core.Record) {
+		for i, e := range r.Events {
+			if _, twice := stored[e.Request]; twice {
+				st.t.Errorf("%v is stored twice", e.Request)
+			}
+			stored[e.Request] = r.First + uint64(i)
+		}
+	}
+	for _, r := range st.topic.Records(0) {
+		if _, err := f.Next(r); err != nil {
+			st.t.Fatal(err)
+		}
+	}
+	for _, p := range st.told {
+		if stored[p.event.Request] != p.seq {
+			st.t.Errorf("%v was told seq %x, the log has %x", p.event.Request, p.seq, stored[p.event.Request])
+		}
+	}
+}
+
+// A relay that starts with an empty topic and a snapshot of two minutes ago finds
+// that the outbox goes on where the newest snapshot ends.
+func TestALostTopicGoesOnFromTheNewestSnapshot(t *testing.T) {
+	onStage(t, func(st *stage) {
+		_, _, stop := st.relay()
+		epoch := st.armedAbove(0)
+		st.place(20)
+		st.carried()
+		st.snapshot()
+		time.Sleep(2*time.Minute + time.Second)
+		st.place(20)
+		st.carried()
+		st.snapshot()
+		time.Sleep(80 * time.Second) // and all that it covers is trimmed
+		st.place(20)
+		st.carried()
+		bottom := st.outbox.Stand(0).Bottom
+		stop()
+		if st.told[20].seq >= bottom || bottom > st.told[40].seq {
+			t.Fatalf("the outbox begins at %x, which shows nothing", bottom)
+		}
+		st.topic.Empty()
+		r, _, stop := st.relay()
+		defer stop()
+		st.armedAbove(epoch)
+		st.place(20)
+		st.carried()
+		st.allStored()
+		if got := r.Stats(); got.Holes != 0 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// Without a snapshot so old, the whole log is read, which is nothing: it is of the
+// outbox's canvas all the same.
+func TestALostTopicIsOfTheOutboxsCanvas(t *testing.T) {
+	for name, snapshot := range map[string]bool{"with a snapshot it goes on": true, "without any it is left alone": false} {
+		t.Run(name, func(t *testing.T) {
+			onStage(t, func(st *stage) {
+				_, _, stop := st.relay()
+				epoch := st.armedAbove(0)
+				st.place(20)
+				st.carried()
+				if snapshot {
+					st.snapshot()
+				}
+				st.place(20)
+				st.carried()
+				stop()
+				st.topic.Empty()
+				before := st.outbox.Stand(0)
+				_, _, stop = st.relay()
+				defer stop()
+				if !snapshot {
+					time.Sleep(time.Minute)
+					if now := st.outbox.Stand(0); now != before {
+						t.Errorf("it stands at %+v, before at %+v", now, before)
+					}
+					return
+				}
+				st.armedAbove(epoch)
+				st.place(20)
+				st.carried()
+				st.allStored()
+			})
+		})
+	}
+}
+
+// A relay that goes on meanwhile claims the new topic, and brings to it what the
+// newest snapshot lacks, also when it was busy while its view began again.
+func TestALostTopicIsClaimedAnew(t *testing.T) {
+	onStage(t, func(st *stage) {
+		_, _, stop := st.relay()
+		defer stop()
+		epoch := st.armedAbove(0)
+		st.place(20)
+		st.carried()
+		st.snapshot()
+		st.place(20)
+		st.carried()
+		st.slow.Store(true)
+		time.Sleep(100 * time.Millisecond)
+		st.topic.Empty()
+		time.Sleep(500 * time.Millisecond)
+		st.slow.Store(false)
+		st.armedAbove(epoch)
+		st.place(20)
+		st.carried()
+		st.allStored()
+		present := st.topic.Lives(0)[1]
+		if first := present[0]; first.Kind != core.KindClaim || first.Epoch <= epoch {
+			t.Errorf("the new topic begins with %+v", first)
+		}
+		if first := present[1]; first.First != st.told[20].seq {
+			t.Errorf("it goes on with seq %x, the snapshot ends before %x", first.First, st.told[20].seq)
+		}
+	})
+}
+
+// leaveOut loses what the outbox was trimmed of, so that the n entries that are left
+// there join nothing. It returns the epoch in which that was.
+func (st *stage) leaveOut(n int) (epoch uint32) {
+	st.t.Helper()
+	_, _, stop := st.relay()
+	epoch = st.armedAbove(0)
+	st.place(20)
+	st.carried()
+	st.snapshot()
+	st.place(20)
+	gone := st.outbox.Stand(0).Seq
+	st.place(n)
+	st.carried()
+	stop()
+	if err := st.outbox.As(nil).Trim(st.t.Context(), 0, epoch, gone+1); err != nil {
+		st.t.Fatal(err)
+	}
+	st.topic.Empty()
+	return epoch
+}
+
+// What no snapshot leads to is lost, once, and the shard goes on.
+func TestAShardGoesOnBehindAHole(t *testing.T) {
+	onStage(t, func(st *stage) {
+		epoch := st.leaveOut(20)
+		st.told = nil
+		r, _, stop := st.relay()
+		defer stop()
+		st.armedAbove(epoch)
+		st.place(20)
+		st.carried()
+		if got := r.Stats(); got.Holes != 1 || got.TakeOvers != 1 || got.Carried != 21 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// It is lost once also when the next relay still finds it in the outbox, more than a
+// page of it, before what was placed since.
+func TestWhatDoesNotJoinIsLeftOutOnce(t *testing.T) {
+	onStage(t, func(st *stage) {
+		epoch := st.leaveOut(600)
+		before := st.told
+		st.arms = true
+		r, _, stop := st.relay()
+		epoch = st.armedAbove(epoch)
+		stop()
+		if got := r.Stats(); got.Holes != 1 || got.TakeOvers != 1 {
+			t.Errorf("%+v", got)
+		}
+		st.told = nil
+		st.place(300)
+		if a := st.ask(before[len(before)-1].event); a.Repeat {
+			t.Errorf("a request that was left out is told to be stored: %+v", a)
+		}
+		st.arms = false
+		r, _, stop = st.relay()
+		defer stop()
+		st.armedAbove(epoch)
+		st.place(20)
+		st.carried()
+		if got := r.Stats(); got.Holes != 0 || got.TakeOvers != 1 {
+			t.Errorf("the next relay: %+v", got)
+		}
+		logged := make(map[core.Request]uint64)
+		for _, rec := range st.topic.Records(0) {
+			for i, e := range rec.Events {
+				logged[e.Request] = rec.First + uint64(i)
+			}
+		}
+		for _, p := range st.told {
+			if logged[p.event.Request] != p.seq {
+				t.Fatalf("%v was told seq %x, the log has %x", p.event.Request, p.seq, logged[p.event.Request])
+			}
+		}
+	})
+}
+
+// A master that was cut off has stored requests that came to no log. When it is put
+// back, a page that asks for one is not told that it is stored.
+func TestAMasterThatComesBackForgetsWhatIsInNoLog(t *testing.T) {
+	onStage(t, func(st *stage) {
+		r, _, stop := st.relay()
+		defer stop()
+		epoch := st.armedAbove(0)
+		st.place(5)
+		st.carried()
+		kept := len(st.told)
+		synctest.Wait()
+		st.place(3) // which no relay reads and no replica gets
+		st.outbox.Failover(3)
+		phantoms := st.told[kept:]
+		epoch = st.armedAbove(epoch)
+		again := st.ask(phantoms[0].event) // its page sends it again, to the other master
+		if again.Repeat || core.SeqEpoch(again.Seq) != epoch {
+			t.Fatalf("%+v", again)
+		}
+		st.carried()
+		if _, done := st.outbox.Return(); !done {
+			t.Fatal("the first master did not come back")
+		}
+		st.armedAbove(epoch)
+		if a := st.ask(phantoms[0].event); !a.Repeat || a.Seq != again.Seq {
+			t.Errorf("stored as %x, told %+v", again.Seq, a)
+		}
+		for _, p := range phantoms[1:] {
+			if a := st.ask(p.event); a.Repeat {
+				t.Errorf("seq %x is in no log, and told: %+v", p.seq, a)
+			}
+		}
+		for _, p := range st.told[:kept] {
+			if a := st.ask(p.event); !a.Repeat || a.Seq != p.seq {
+				t.Errorf("stored as %x, told %+v", p.seq, a)
+			}
+		}
+		if got := r.Stats(); got.TakeOvers != 3 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// Only what lies beyond the outbox's own seq is recalled.
+func TestWhatTheOutboxKnowsIsNotRecalled(t *testing.T) {
+	for name, c := range map[string]struct {
+		happens func(*stage)
+		want    int
+	}{
+		"another relay":              {func(*stage) {}, 0},
+		"a restart":                  {func(st *stage) { st.outbox.Restart() }, 0},
+		"a replica that lacks three": {func(st *stage) { st.outbox.Failover(3) }, 3},
+		"a server that lost all":     {func(st *stage) { st.outbox.Flush() }, 40},
+		"one that went another way": {func(st *stage) {
+			st.outbox.Failover(3)
+			epoch := st.outbox.Stand(0).Epoch + 1 // armed by a relay whose marker came to no log
+			h := core.Holder{Epoch: epoch, Relay: 99}
+			if _, err := st.outbox.As(nil).Fence(t.Context(), 0, epoch); err != nil {
+				t.Fatal(err)
+			}
+			if err := st.outbox.As(nil).Arm(t.Context(), 0, h, core.EpochSeq(epoch), st.outbox.Stand(0).Top); err != nil {
+				t.Fatal(err)
+			}
+		}, 40},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onStage(t, func(st *stage) {
+				_, _, stop := st.relay()
+				epoch := st.armedAbove(0)
+				st.place(20)
+				st.outbox.Restart()
+				epoch = st.armedAbove(epoch)
+				st.place(20)
+				st.carried()
+				stop()
+				c.happens(st)
+				epoch = st.outbox.Stand(0).Epoch
+				_, outbox, stop := st.relay()
+				defer stop()
+				st.armedAbove(epoch)
+				if outbox.recalled != c.want {
+					t.Errorf("%d requests were recalled, want %d", outbox.recalled, c.want)
+				}
+				for _, p := range st.told {
+					if a := st.ask(p.event); !a.Repeat || a.Seq != p.seq {
+						t.Fatalf("stored as %x, told %+v", p.seq, a)
+					}
+				}
+			})
+		})
+	}
+}
