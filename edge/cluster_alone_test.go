@@ -346,7 +346,7 @@ func TestAChangeByFlagsWaitsForATakeOver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := outbox.Fence(t.Context(), 1, stand.Epoch+1); err != nil {
+	if _, err := outbox.Fence(t.Context(), 1, stand.Epoch+1); err != nil {
 		t.Fatal(err)
 	}
 	r := w.edge("--roles", "gateway", "--cooldown", "7s")
