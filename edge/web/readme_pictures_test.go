@@ -39,6 +39,7 @@ func TestPicturesOfTheReadme(t *testing.T) {
 	}
 	shoot := func(p *page, name string) {
 		p.untilRest()
+		p.until("document.getAnimations().every((a) => a.playState === 'finished' || a.effect.getComputedTiming().iterations === Infinity)")
 		eval[bool](p, "(document.querySelectorAll('#toasts .plain').forEach((t) => t.remove()), true)")
 		quality := int64(82)
 		var webp []byte

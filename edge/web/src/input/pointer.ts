@@ -28,7 +28,7 @@ export function bindPointers(target: HTMLElement, intents: Omit<Intents, "later"
     middle = e.button === 1;
     // A synthetic pointer, as tests make them, cannot be captured.
     if (e.isTrusted) target.setPointerCapture(e.pointerId);
-    target.focus({ preventScroll: true });
+    target.focus({ preventScroll: true, focusVisible: false } as FocusOptions); // no frame for a finger
     gestures.down(point(e));
     target.classList.toggle("dragging", e.pointerType === "mouse");
   });
