@@ -436,7 +436,7 @@ func TestWhatTheOutboxKnowsIsNotRecalled(t *testing.T) {
 				epoch := st.armedAbove(0)
 				st.place(20)
 				st.outbox.Restart()
-				epoch = st.armedAbove(epoch)
+				st.armedAbove(epoch)
 				st.place(20)
 				st.carried()
 				stop()
