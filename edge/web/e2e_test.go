@@ -16,6 +16,8 @@ import (
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"pixelwall/wire"
 )
 
 const (
@@ -304,32 +306,6 @@ func TestANewBuildOffersAReloadAndForcesNone(t *testing.T) {
 	p.untilDrawn(60, 61, red)
 }
 
-// paintMany is a small client in the page's language: it paints so many pixels
-// of shard 3, one after the other, and ends when all are placed.
-const paintMany = `new Promise((resolve) => {
-	const many = %d;
-	const varint = (v) => v < 128 ? [v] : [v %% 128 | 128, ...varint(Math.floor(v / 128))];
-	const text = (s) => [...varint(s.length), ...new TextEncoder().encode(s)];
-	const { token } = JSON.parse(localStorage.getItem("pixelwall-session"));
-	const ws = new WebSocket(location.origin.replace("http", "ws") + "/ws", "pixelwall.v1");
-	let number = 0, placed = 0;
-	const place = () => {
-		if (number === many) return;
-		const [x, y] = [520 + number %% 400, 520 + Math.floor(number / 400)];
-		ws.send(Uint8Array.from([3, ...varint(++number), ...varint(x), ...varint(y), 5]));
-	};
-	ws.binaryType = "arraybuffer";
-	ws.onopen = () => {
-		ws.send(Uint8Array.from([1, 1, 9, 9, 9, 9, 9, 9, 9, 9, 0, ...text(token)]));
-		for (let i = 0; i < 60; i++) place();
-	};
-	ws.onmessage = ({ data }) => {
-		if (new Uint8Array(data)[0] !== 0x42) return;
-		place();
-		if (++placed === many) resolve(true);
-	};
-})`
-
 func TestAShardThatWasAwayTooLongIsFetchedAnew(t *testing.T) {
 	s := startEdge(t, "--cooldown", "0", "--ring-bytes", "1", "--messages-per-sec", "1e6", "--message-burst", "100000")
 	p := openPage(t, s.url+"/?debug#256,256,32", desktop)
@@ -338,8 +314,17 @@ func TestAShardThatWasAwayTooLongIsFetchedAnew(t *testing.T) {
 	painter.untilLive()
 	p.until("pixelwall.report().then((r) => r.shards.length === 4)")
 	// The server keeps blocks of 4096 events whatever it is told.
-	const many = 2*4096 + 100
-	eval[bool](painter, fmt.Sprintf(paintMany, many))
+	const many = 2*4096 + 3*window
+	conn := dialPainter(t, s.url, 9)
+	defer conn.Close()
+	for number := uint32(0); number < many; number += window {
+		placed, err := paintWindow(conn, number, func(n uint32) wire.Place {
+			return wire.Place{X: uint16(520 + n%400), Y: uint16(520 + n/400), Color: 5}
+		})
+		if placed != window || err != nil {
+			t.Fatalf("%d of %d pixels were placed, %v", placed, window, err)
+		}
+	}
 	painter.until(fmt.Sprintf("pixelwall.report().then((r) => r.shards.find((s) => s.shard === 3).seq === %d)", many))
 
 	p.look(540, 530, 32)

@@ -3,8 +3,6 @@ package web
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -71,39 +69,50 @@ func dialPainter(t testing.TB, url string, instance uint64) net.Conn {
 
 // paint sends windows of placements and reads their answers.
 func (f *flood) paint(ctx context.Context, conn net.Conn, rnd *rand.Rand, side, aSecond int) error {
-	const window = 32 // below the 64 that may be unanswered
 	tick := time.NewTicker(time.Second * window / time.Duration(aSecond))
 	defer tick.Stop()
-	for number := uint32(0); ; {
+	for number := uint32(0); ; number += window {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
-		var frames []byte
-		for range window {
-			number++
-			m := wire.Place{Number: number, X: uint16(rnd.IntN(side)), Y: uint16(rnd.IntN(side)), Color: uint8(rnd.IntN(16))}
-			frame := ws.MaskFrameInPlace(ws.NewBinaryFrame(m.AppendTo(nil)))
-			frames = append(frames, ws.MustCompileFrame(frame)...)
-		}
-		if _, err := conn.Write(frames); err != nil {
+		placed, err := paintWindow(conn, number, func(uint32) wire.Place {
+			return wire.Place{X: uint16(rnd.IntN(side)), Y: uint16(rnd.IntN(side)), Color: uint8(rnd.IntN(16))}
+		})
+		f.placed.Add(placed)
+		if err != nil {
 			return err
 		}
-		for answers := 0; answers < window; {
-			msg, op, err := wsutil.ReadServerData(conn)
-			switch {
-			case err != nil && errors.Is(err, io.EOF):
-				return errors.New("the server closed")
-			case err != nil:
-				return err
-			case op != ws.OpBinary:
-			case wire.TypeOf(msg) == wire.TypePlaced:
-				f.placed.Add(1)
-				answers++
-			case wire.TypeOf(msg) == wire.TypeError:
-				answers++
-			}
+	}
+}
+
+const window = 32 // below the 64 that may be unanswered
+
+// paintWindow sends the placements after number, and returns how many were accepted
+// when all are answered.
+func paintWindow(conn net.Conn, number uint32, where func(number uint32) wire.Place) (placed int64, err error) {
+	var frames []byte
+	for i := range uint32(window) {
+		m := where(number + i)
+		m.Number = number + i + 1
+		frames = append(frames, ws.MustCompileFrame(ws.MaskFrameInPlace(ws.NewBinaryFrame(m.AppendTo(nil))))...)
+	}
+	if _, err := conn.Write(frames); err != nil {
+		return 0, err
+	}
+	for answers := 0; answers < window; {
+		msg, op, err := wsutil.ReadServerData(conn)
+		switch {
+		case err != nil:
+			return placed, err
+		case op != ws.OpBinary:
+		case wire.TypeOf(msg) == wire.TypePlaced:
+			placed++
+			answers++
+		case wire.TypeOf(msg) == wire.TypeError:
+			answers++
 		}
 	}
+	return placed, nil
 }
