@@ -240,28 +240,32 @@ func (p *peer) shows(shard uint8, seq uint64) {
 	p.until(fmt.Sprintf("seq %d of shard %d", seq, shard), func() bool { return p.seqs[shard] >= seq })
 }
 
-// equal waits until all peers have seen the same, and compares what they hold.
+// equal waits until all peers have seen the same of the shards that they follow, and
+// compares what they hold.
 func equal(t *testing.T, peers ...*peer) {
 	t.Helper()
 	for behind := true; behind; {
 		var heads core.Heads
 		for _, p := range peers {
 			for s := range heads {
-				heads[s] = max(heads[s], p.seqs[s])
+				if p.follow>>s&1 == 1 {
+					heads[s] = max(heads[s], p.seqs[s])
+				}
 			}
 		}
 		behind = false
 		for _, p := range peers {
-			if p.seqs != heads {
-				behind = true
-				p.until("what others have seen", func() bool {
-					for s := range heads {
-						if p.seqs[s] < heads[s] {
-							return false
-						}
+			level := func() bool {
+				for s := range heads {
+					if p.follow>>s&1 == 1 && p.seqs[s] < heads[s] {
+						return false
 					}
-					return true
-				})
+				}
+				return true
+			}
+			if !level() {
+				behind = true
+				p.until("what others have seen", level)
 			}
 		}
 	}
