@@ -74,6 +74,7 @@ func redisDiskFull(t *testing.T, seed uint64) {
 	if !strings.Contains(s.Tail(40), "AOF write error") {
 		t.Errorf("Redis ended for another reason:\n%s", s.Tail(10))
 	}
+	lasts(t, 2*time.Second) // somebody has to make room first
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
