@@ -118,3 +118,29 @@ func TestPicturesOfLooking(t *testing.T) {
 		shot(kiosk, "kiosk")
 	}
 }
+
+// TestPicturesOfTemplates takes pictures of the panel, as TestPictures does of
+// the page.
+func TestPicturesOfTemplates(t *testing.T) {
+	dir := os.Getenv("PICTURES")
+	if dir == "" {
+		t.Skip("PICTURES names no folder")
+	}
+	s := startEdge(t, "--palette", "place2022", "--cooldown", "0")
+	colors := s.palette()
+	night := desktop
+	night.dark = true
+	for name, l := range map[string]look{"light": desktop, "dark": night, "phone": phone} {
+		p := openPage(t, s.url+"/?debug#300,300,14", l)
+		p.untilLive()
+		p.chooseFile("rings.png", pngOf(t, rings(colors, 60)))
+		p.untilCounted(1)
+		eval[bool](p, "(document.getElementById('toasts').replaceChildren(), document.getElementById('templates-open').click(), true)")
+		p.until("document.getElementById('templates').getAnimations().length === 0")
+		p.shoot(filepath.Join(dir, "templates-"+name+".png"))
+		eval[bool](p, "(document.querySelector('#template-list summary').click(), true)")
+		p.until("document.querySelector('#template-list .settings')")
+		eval[bool](p, "(document.querySelector('#templates .scroll').scrollTop = 250, document.querySelector('.settings > .switch input').click(), true)")
+		p.shoot(filepath.Join(dir, "templates-settings-"+name+".png"))
+	}
+}
