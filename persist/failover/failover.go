@@ -120,9 +120,10 @@ func (l *Log) Tail(ctx context.Context, from core.Heads, fn func(*core.Record) e
 		switch last := l.o.LastFetch(); {
 		case time.Since(began) < l.o.Patience:
 			continue
+		case time.Since(last) >= l.o.Patience:
 		case t.stalled.Load():
 			why = ErrStalled
-		case time.Since(last) < l.o.Patience:
+		default:
 			continue
 		}
 		if err := t.followFallback(ctx, why); err != nil {
