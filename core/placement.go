@@ -33,7 +33,9 @@ func NewPlacement(c *Config, x, y, color int, user uint64, r Request) (Placement
 }
 
 // ResendWindowMS is how long the outcome of a Request is kept. A Request that is
-// sent again later than that is CodeExpired.
+// sent again later than that is CodeExpired, until its store forgets the instance: 15
+// minutes after that placed last at the earliest, or right after the window where the
+// store lost everything. From then on the Request is a new one.
 const ResendWindowMS = 2 * 60 * 1000
 
 // An Outcome is what became of a Placement. Err is nil when it is stored, and

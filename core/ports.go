@@ -11,7 +11,8 @@ type Sequencer interface {
 	// Place decides ps in order and fills out, which has the same length. For
 	// each placement: a Request that was stored less than ResendWindowMS ago is
 	// answered with its original seq, before any cooldown is looked at; an older
-	// one is CodeExpired; then the cooldown is charged; then it is stored.
+	// one is CodeExpired for as long as anything is known of it, see ResendWindowMS;
+	// then the cooldown is charged; then it is stored.
 	//
 	// When Place returns nil, every outcome without Err is durable, and no reader
 	// of the log has seen it earlier than that. A placement whose outcome has an

@@ -83,7 +83,9 @@ type Outbox interface {
 	Report(ctx context.Context, s ShardID, seq uint64) error
 
 	// Publish makes an immutable copy of the shard for readers, if it is armed and
-	// changed since the last copy. CodeUnavailable when it is not armed.
+	// changed since the last copy. It may leave out one that comes within a second of
+	// the last, so that several callers of once a second make one copy in that time.
+	// CodeUnavailable when it is not armed.
 	Publish(ctx context.Context, s ShardID) error
 }
 

@@ -22,7 +22,7 @@ const (
 var (
 	// KEYS archived, ARGV owner heads max: an entry is the time (8) and the heads.
 	// Those of archives that are gone are dropped here.
-	archivedScript = newScript(`
+	archivedScript = newScript(allowOOM + `
 local t, day = redis.call('TIME'), 86400000
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local all, n = redis.call('HGETALL', KEYS[1]), 0

@@ -4,13 +4,18 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"time"
 
 	"pixelwall/core"
 )
 
+// publish makes copies as if a second had passed since the last ones.
 func publish(t testing.TB, c *Client, shards ...core.ShardID) {
 	t.Helper()
+	r, err := c.link.get()
+	must(t, err)
 	for _, s := range shards {
+		must(t, r.Do(t.Context(), r.B().Hincrby().Key(c.keys[s].meta).Field("copiedat").Increment(-1000).Build()).Error())
 		if err := c.Outbox().Publish(t.Context(), s); err != nil {
 			t.Fatal(err)
 		}
@@ -169,6 +174,39 @@ func TestACopyThatNothingChangedIsNotMadeAgain(t *testing.T) {
 	if next := pointerName(t, c); next == first {
 		t.Error("what changed was not published")
 	}
+}
+
+// However many processes publish, a shard that changes all the time is copied once a
+// second.
+func TestManyPublishersMakeOneCopyASecond(t *testing.T) {
+	o := testOptions(t)
+	publishers := []*Client{open(t, o), open(t, o), open(t, o)}
+	c := publishers[0]
+	keepArmed(t, c, testConfig())
+	copies := func() int {
+		r, err := c.link.get()
+		must(t, err)
+		keys, err := r.Do(t.Context(), r.B().Keys().Pattern(c.keys[0].base+"snap:*").Build()).AsStrSlice()
+		must(t, err)
+		return len(keys)
+	}
+	number := uint32(0)
+	began := time.Now()
+	round := func() {
+		for _, p := range publishers {
+			number++
+			outcomes(t, c, placement(3, 3, int(number%16), 1, core.Request{Instance: 1, Number: number}))
+			must(t, p.Outbox().Publish(t.Context(), 0))
+		}
+	}
+	for range 3 {
+		round()
+	}
+	if n, most := copies(), 1+int(time.Since(began)/(900*time.Millisecond)); n < 1 || n > most {
+		t.Errorf("%d copies in %v of nine tries", n, time.Since(began))
+	}
+	before := copies()
+	until(t, "the next second has a copy too", func() bool { round(); return copies() > before })
 }
 
 func TestACanvasNeverGoesBack(t *testing.T) {

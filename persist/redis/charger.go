@@ -52,7 +52,10 @@ type charger struct {
 	memory *core.Charges
 }
 
-const refundsMax = 4096
+const (
+	refundsMax     = 4096
+	refundRestTime = time.Second // for a full queue of them, at a shutdown
+)
 
 func newCharger(c *Client) *charger {
 	return &charger{c: c, refunds: make(chan charge, refundsMax), seed: maphash.MakeSeed(), memory: core.NewCharges(core.Cooldown{EveryMS: 0, Max: 1})}
@@ -132,13 +135,28 @@ func refunded(rule core.Cooldown, a core.Allowance) core.Allowance {
 	return a
 }
 
-// refundAll sends refunds until ctx ends, and then what is left.
+// refundAll sends refunds until ctx ends.
 func (g *charger) refundAll(ctx context.Context) {
 	for {
 		select {
 		case ch := <-g.refunds:
 			g.sendRefunds(ctx, ch)
 		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// refundRest sends what is left when the client is closed, while there is still a
+// link. What there is no time for is counted as lost.
+func (g *charger) refundRest() {
+	ctx, cancel := context.WithTimeout(context.Background(), refundRestTime)
+	defer cancel()
+	for {
+		select {
+		case ch := <-g.refunds:
+			g.sendRefunds(ctx, ch)
+		default:
 			return
 		}
 	}
@@ -199,7 +217,8 @@ type ask struct {
 	began     time.Time
 	answered  bool
 	granted   bool
-	fresh     bool // charged just now
+	fresh     bool  // charged just now
+	tatMS     int64 // the arrival time after that, by our clock
 	allowance core.Allowance
 	err       error // Redis refused
 }
@@ -257,7 +276,7 @@ func (g *charger) remember(a *ask) {
 	}
 	switch {
 	case a.answered && a.fresh:
-		g.memory.Put(a.user, core.Charge{TatMS: a.nowMS + (a.allowance.NextMS - a.nowMS), Last: g.remembered(a.id)})
+		g.memory.Put(a.user, core.Charge{TatMS: a.tatMS, Last: g.remembered(a.id)})
 	case a.answered:
 	case a.peek:
 		a.allowance = g.memory.Allowance(a.user, a.nowMS)
@@ -294,7 +313,8 @@ func (g *charger) askKeys(ctx context.Context, r rueidis.Client, asks []*ask) er
 			a.answered, a.granted, a.fresh = true, true, !a.peek
 			a.allowance = a.rule.Allowance(0, a.nowMS)
 			if a.fresh {
-				a.allowance = a.rule.Allowance(a.nowMS+a.rule.EveryMS, a.nowMS)
+				a.tatMS = a.nowMS + a.rule.EveryMS
+				a.allowance = a.rule.Allowance(a.tatMS, a.nowMS)
 			}
 			a.err = nil
 		case err != nil:
@@ -345,8 +365,8 @@ func (g *charger) askScript(ctx context.Context, r rueidis.Client, asks []*ask) 
 			continue
 		}
 		a.answered, a.err = true, nil
-		a.granted, a.fresh = got[0] != 0, got[0] == 1
-		a.allowance = a.rule.Allowance(a.nowMS+got[1], a.nowMS)
+		a.granted, a.fresh, a.tatMS = got[0] != 0, got[0] == 1, a.nowMS+got[1]
+		a.allowance = a.rule.Allowance(a.tatMS, a.nowMS)
 	}
 	return failed
 }

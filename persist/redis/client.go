@@ -27,6 +27,8 @@ type Client struct {
 	end   context.CancelFunc
 	mu    sync.Mutex // protects parts against a Close meanwhile
 	parts sync.WaitGroup
+	links sync.WaitGroup     // which the parts use to their end
+	cut   context.CancelFunc // ends the links
 
 	configs   configs
 	charger   *charger
@@ -87,8 +89,10 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	c.sequencer = newSequencer(c)
 	c.start(func() { c.charger.refundAll(c.ctx) })
 	c.start(c.listen)
+	linked, cut := context.WithCancel(context.WithoutCancel(ctx))
+	c.cut = cut
 	for _, l := range links {
-		c.start(func() { l.keep(c.ctx) })
+		c.links.Go(func() { l.keep(linked) })
 	}
 	for _, l := range links {
 		select {
@@ -145,6 +149,9 @@ func (c *Client) Close() error {
 	c.end()
 	c.mu.Unlock()
 	c.parts.Wait()
+	c.charger.refundRest()
+	c.cut()
+	c.links.Wait()
 	return nil
 }
 

@@ -265,6 +265,72 @@ func TestWithoutALimiterMemoryLimits(t *testing.T) {
 	refusedWith(t, place(1, 3), core.CodeCooldown) // its file still has the key
 }
 
+// What memory knows of a burst is all of it, not only when the next placement is due.
+func TestWithoutALimiterABurstIsRemembered(t *testing.T) {
+	stack := ownServers(t, servers.RedisOptions{})
+	o := testOptions(t)
+	o.Limiter = []string{stack.Redis[0].Addr()}
+	c := open(t, o)
+	config := testConfig()
+	config.CooldownMS, config.BurstMax = 600_000, 4
+	keepArmed(t, c, config)
+	number := uint32(0)
+	place := func() core.Outcome {
+		number++
+		return outcomes(t, c, placement(1, 1, 1, 1, core.Request{Instance: 1, Number: number}))[0]
+	}
+	for range 3 {
+		if o := place(); o.Err != nil {
+			t.Fatal(o.Err)
+		}
+	}
+	must(t, stack.Redis[0].Kill())
+	if o := place(); o.Err != nil {
+		t.Fatal(o.Err)
+	}
+	refusedWith(t, place(), core.CodeCooldown)
+}
+
+// Charges that are to be given back when a client is closed are given back, or
+// counted as lost.
+func TestACloseGivesChargesBack(t *testing.T) {
+	o := testOptions(t)
+	c, err := Open(t.Context(), o)
+	must(t, err)
+	const users = 3000
+	rule := core.Cooldown{EveryMS: 600_000, Max: 1}
+	asks := make([]ask, users)
+	for i := range asks {
+		asks[i] = ask{user: uint64(i), request: core.Request{Instance: uint64(i), Number: 1}, rule: rule, nowMS: c.opts.NowMS()}
+	}
+	c.charger.charge(t.Context(), asks)
+	for i := range asks {
+		if !asks[i].fresh {
+			t.Fatalf("%+v", asks[i])
+		}
+		it := &item{}
+		c.charger.enter(it, &asks[i])
+		c.charger.refund(it)
+	}
+	must(t, c.Close())
+	st := c.Stats()
+	if st.Refunds+st.RefundsLost != users {
+		t.Errorf("%d were given back, %d lost, of %d", st.Refunds, st.RefundsLost, users)
+	}
+	watch := open(t, o)
+	r, err := watch.link.get()
+	must(t, err)
+	kept := int64(0)
+	for i := range asks {
+		n, err := r.Do(t.Context(), r.B().Exists().Key(asks[i].key).Build()).AsInt64()
+		must(t, err)
+		kept += n
+	}
+	if kept > st.RefundsLost {
+		t.Errorf("%d charges are there, %d were counted as lost", kept, st.RefundsLost)
+	}
+}
+
 // A replica takes over, and the master of before lives on.
 func TestAPromotedReplicaIsFollowed(t *testing.T) {
 	stack := ownServers(t, servers.RedisOptions{Replicas: 2})
@@ -388,6 +454,13 @@ func TestAClusterGoesOnWithoutAMaster(t *testing.T) {
 	if err != nil || snap.Heads != heads {
 		t.Errorf("the published canvas is at %v, the streams at %v (%v)", snap.Heads[:16], heads[:16], err)
 	}
+	for _, s := range config.Geometry().Shards() { // a script is one of the node that has its key
+		if held, err := c.Outbox().Hold(t.Context(), s, "relay", 1, time.Minute); err != nil || !held {
+			t.Errorf("Hold of shard %d is %v, %v", s, held, err)
+		}
+		must(t, c.Outbox().Release(t.Context(), s, "relay", 1))
+	}
+	must(t, c.Outbox().Archived(t.Context(), 1, heads))
 	before := c.Stats()
 	must(t, stack.Redis[0].Kill())
 	most := 0

@@ -2,24 +2,27 @@ package redis
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"pixelwall/core"
+	"pixelwall/core/coretest"
+	"pixelwall/persist/relay"
 	"pixelwall/tools/stack/servers"
 )
 
-// At maxmemory placements are refused before anything is written, a full outbox
-// can be trimmed, and then placements are taken again.
-func TestAFullRedisRefusesAndCanBeTrimmed(t *testing.T) {
-	c := ownServer(t)
-	keepArmed(t, c, testConfig())
-	place := func() core.Outcome { return outcomes(t, c, crowd(0, 64)...)[63] }
+// fill lets the shards' server reach maxmemory, with much of it in the stream of
+// shard 0, and returns what still tries to place there.
+func fill(t *testing.T, c *Client) (place func() core.Outcome) {
+	t.Helper()
+	place = func() core.Outcome { return outcomes(t, c, crowd(0, 64)...)[63] }
 	for range 400 {
 		if o := place(); o.Err != nil {
 			t.Fatal(o.Err)
@@ -35,6 +38,15 @@ func TestAFullRedisRefusesAndCanBeTrimmed(t *testing.T) {
 	const less = 128 << 10 // than the stream holds
 	must(t, r.Do(t.Context(), r.B().ConfigSet().ParameterValue().ParameterValue("maxmemory", decimal(bytes-less)).Build()).Error())
 	until(t, "memory is full", func() bool { return place().Err != nil })
+	return place
+}
+
+// At maxmemory placements are refused before anything is written, a full outbox
+// can be trimmed, and then placements are taken again.
+func TestAFullRedisRefusesAndCanBeTrimmed(t *testing.T) {
+	c := ownServer(t)
+	keepArmed(t, c, testConfig())
+	place := fill(t, c)
 	before, err := c.Outbox().Stand(t.Context(), 0)
 	must(t, err)
 	refusedWith(t, place(), core.CodeUnavailable)
@@ -44,6 +56,49 @@ func TestAFullRedisRefusesAndCanBeTrimmed(t *testing.T) {
 	}
 	must(t, c.Outbox().Trim(t.Context(), 0, after.Epoch, after.Seq))
 	until(t, "there is room", func() bool { return place().Err == nil })
+}
+
+// A Redis that is full is emptied by a relay that finds it so: it takes the shards
+// over, brings what they hold to the log, and trims them. Nobody else does anything.
+func TestAFullRedisIsEmptiedByItsRelay(t *testing.T) {
+	c := ownServer(t)
+	topic := coretest.NewMemoryTopic(0)
+	start := func(id uint64, trimAfter time.Duration) (stop func()) {
+		r := relay.New(relay.Options{
+			ID: id, Outbox: c.Outbox(), Leases: c.Outbox(), Topic: topic.As(nil), NowMS: c.opts.NowMS,
+			Create: relay.Create{Canvas: testCanvas, Config: testConfig()}, TrimAfter: trimAfter,
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { r.Run(ctx) })
+		stop = func() { cancel(); running.Wait() }
+		t.Cleanup(stop)
+		return stop
+	}
+	stand := func() core.Stand {
+		st, err := c.Outbox().Stand(t.Context(), 0)
+		must(t, err)
+		return st
+	}
+	carried := func() bool {
+		heads, err := topic.As(nil).Heads(t.Context())
+		must(t, err)
+		return heads[0] == stand().Seq
+	}
+	stop := start(1, time.Hour)
+	until(t, "the first relay has armed the canvas", func() bool { return outcomes(t, c, crowd(0, 1)...)[0].Err == nil })
+	place := fill(t, c)
+	until(t, "all is carried while it is full", carried)
+	must(t, c.Outbox().Report(t.Context(), 0, stand().Seq))
+	must(t, c.Outbox().Archived(t.Context(), 1, core.Heads{}))
+	if place().Err == nil {
+		t.Fatal("it is full no more")
+	}
+	stop()
+	start(2, time.Second)
+	until(t, "the second relay takes over while it is full", func() bool { st := stand(); return st.Armed && st.Relay == 2 })
+	until(t, "placements are taken again", func() bool { return place().Err == nil })
+	until(t, "all is carried", carried)
 }
 
 // A disk is a small file system that a server's data lies on.

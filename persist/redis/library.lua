@@ -1,4 +1,4 @@
-#!lua name=pixelwall_7
+#!lua name=pixelwall_8
 -- The sequencer of one shard: every function is one atomic step, and checks
 -- everything before its first write, because scripts do not roll back.
 --
@@ -20,6 +20,8 @@ local PIXELS = 262144
 local WINDOW = 120000     -- ms that an outcome is kept, core.ResendWindowMS
 local SPAN = 900000       -- ms of a generation of requests
 local COPY_MS = 60000     -- a published copy lives so long
+local PUBLISH_MS = 900    -- and there is no other one for so long: a little less than the second of
+                          -- those who publish, or one that comes early would leave out every other copy
 
 -- Nothing but redis.register_function exists while a library is loaded, so these
 -- are filled by the first call.
@@ -469,8 +471,7 @@ local function configure(keys, args)
   return redis.status_reply('OK')
 end
 
--- trim. KEYS meta out, ARGV epoch seq. It may run out of memory, or a full outbox
--- could never be emptied.
+-- trim. KEYS meta out, ARGV epoch seq
 local function trim(keys, args)
   local ep = call('HGET', keys[1], 'ep') or '0'
   if ep ~= args[1] then return redis.error_reply('EPOCH ' .. ep) end
@@ -485,14 +486,14 @@ end
 
 -- publish. KEYS bmp meta latest copy, ARGV name. The pointer: name (8), epoch (4),
 -- relay (8), seq (8), time (8), canvas (8), configuration. A copy that nothing changed
--- since is made again before it expires.
+-- since is made again before it expires. Whoever comes soon after another one makes none.
 local function publish(keys, args)
   local meta = keys[2]
   local m = call('HMGET', meta, 'ep', 'seq', 'time', 'relay', 'config', 'copied', 'copiedat', 'canvas')
   if not is_armed(armed[meta], m[1], m[2]) then return unfenced(meta, m[1], m[2]) end
   local state, t = m[1] .. '-' .. m[2], now()
   local age = t - tonumber(m[7] or 0)
-  if m[6] == state and age >= 0 and age < COPY_MS / 2 then return 0 end
+  if age >= 0 and (age < PUBLISH_MS or m[6] == state and age < COPY_MS / 2) then return 0 end
   call('COPY', keys[1], keys[4], 'REPLACE')
   call('PEXPIRE', keys[4], COPY_MS)
   call('SET', keys[3], args[1] .. pack('<I4', tonumber(m[1])) .. m[4] .. pack('<I8I8', tonumber(m[2]), tonumber(m[3])) .. m[8] .. m[5])
@@ -502,7 +503,7 @@ end
 
 local function register(name, body, flags)
   redis.register_function {
-    function_name = 'pixelwall_7_' .. name,
+    function_name = 'pixelwall_8_' .. name,
     callback = function(keys, args)
       if not call then begin() end
       return body(keys, args)
@@ -511,13 +512,17 @@ local function register(name, body, flags)
   }
 end
 
+-- Redis refuses functions at maxmemory that do not say that they may exceed it. These
+-- do, or a full outbox could never be emptied: what they add is bounded, and small
+-- beside what is trimmed.
+local FULL = { 'allow-oom' }
 register('place', place)
 register('stand', stand, { 'no-writes' })
-register('fence', fence)
-register('rebuild', rebuild)
-register('recall', recall)
-register('arm', arm)
-register('configure', configure)
-register('trim', trim, { 'allow-oom' })
-register('report', report)
+register('fence', fence, FULL)
+register('rebuild', rebuild, FULL)
+register('recall', recall, FULL)
+register('arm', arm, FULL)
+register('configure', configure, FULL)
+register('trim', trim, FULL)
+register('report', report, FULL)
 register('publish', publish)

@@ -18,9 +18,13 @@ func newScript(text string) *script {
 	return &script{text, hex.EncodeToString(sum[:])}
 }
 
+// allowOOM is the first line of a script that has to write at maxmemory, so that
+// relays can empty the outboxes.
+const allowOOM = "#!lua flags=allow-oom"
+
 var (
 	// KEYS lease, ARGV owner ttl
-	holdScript = newScript(`
+	holdScript = newScript(allowOOM + `
 local has = redis.call('GET', KEYS[1])
 if has and has ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])

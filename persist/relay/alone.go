@@ -35,7 +35,7 @@ func (r *Relay) runAlone(ctx context.Context) {
 		for _, s := range shards {
 			if started>>s&1 == 0 {
 				started |= 1 << s
-				sh := &shard{relay: r, id: s}
+				sh := newShard(r, s)
 				parts.Go(func() { sh.loop(ctx, sh.stepAlone) })
 			}
 		}
@@ -48,8 +48,8 @@ func (r *Relay) runAlone(ctx context.Context) {
 // stepAlone does what is next and returns how long nothing will be.
 func (sh *shard) stepAlone(ctx context.Context) (time.Duration, error) {
 	o := &sh.relay.o
-	if held, err := sh.hold(ctx); err != nil || !held {
-		return o.StandEvery, err
+	if ours, err := sh.leased(); !ours {
+		return o.StandEvery / 4, err
 	}
 	stand, err := o.Outbox.Stand(ctx, sh.id)
 	if err != nil {
@@ -60,8 +60,7 @@ func (sh *shard) stepAlone(ctx context.Context) (time.Duration, error) {
 	if !stand.Armed || stand.Seen > stand.Seq {
 		err := sh.takeOverAlone(ctx, &stand)
 		if errors.Is(err, errLost) {
-			sh.release(ctx) // to a relay that has what this one lacks
-			sh.heldAt = time.Time{}
+			sh.lease.giveUp() // to a relay that has what this one lacks
 			return o.LeaseTTL, err
 		}
 		return o.StandEvery / 4, err

@@ -38,7 +38,7 @@ type Options struct {
 	ClaimEvery time.Duration // how often a claim is said again; 1 minute when 0
 	LeaseTTL   time.Duration // 3 s when 0
 	TrimAfter  time.Duration // how long an entry stays at least; 1 minute when 0
-	Patience   time.Duration // how long Snapshots may be unavailable before the whole log is read; 10 s when 0
+	Patience   time.Duration // how long Snapshots may be unavailable before the whole log is read, and the log's end unknown before we claim; 10 s when 0
 	BatchMax   int           // entries carried at once; 256 when 0
 }
 
@@ -131,6 +131,7 @@ func (r *Relay) Run(ctx context.Context) {
 	var parts sync.WaitGroup
 	defer parts.Wait()
 	parts.Go(func() { r.follow(ctx) })
+	parts.Go(func() { r.watchEnd(ctx) })
 	parts.Go(func() { r.watchSafe(ctx) })
 	started, version := uint64(0), uint32(0)
 	for {
@@ -139,7 +140,7 @@ func (r *Relay) Run(ctx context.Context) {
 		for _, s := range shards {
 			if started>>s&1 == 0 {
 				started |= 1 << s
-				sh := &shard{relay: r, id: s}
+				sh := newShard(r, s)
 				parts.Go(func() { sh.loop(ctx, sh.step) })
 			}
 		}
@@ -159,6 +160,37 @@ func (r *Relay) shards() ([]core.ShardID, uint32) {
 	}
 	c := &r.view.fold.Config
 	return c.Geometry().Shards(), c.Version
+}
+
+// watchEnd tells the view where the log ends, in each reading of it. Others write
+// meanwhile, so it is asked again until the view is as good as there.
+func (r *Relay) watchEnd(ctx context.Context) {
+	level := 0 // the reading that has come to the end
+	for r.view.wait(ctx, func(v *view) bool { return v.fold != nil && v.begun != level }) && ctx.Err() == nil {
+		reading := r.view.reading()
+		short, cancel := context.WithTimeout(ctx, r.o.Patience)
+		end, err := r.o.Topic.Heads(short)
+		cancel()
+		if err == nil {
+			r.view.endsAt(reading, end)
+			short, cancel = context.WithTimeout(ctx, 10*r.o.StandEvery)
+			if r.view.wait(short, func(v *view) bool { return v.fold != nil && reaches(&v.fold.Heads, &end) }) {
+				level = reading
+			}
+			cancel()
+		}
+		_ = persist.Pause(ctx, r.o.StandEvery)
+	}
+}
+
+// reaches reports whether heads are at end or beyond, in every shard.
+func reaches(heads, end *core.Heads) bool {
+	for s := range end {
+		if heads[s] < end[s] {
+			return false
+		}
+	}
+	return true
 }
 
 // watchSafe keeps what Safe says, for trimming.

@@ -3,26 +3,30 @@ package relay
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"pixelwall/core"
 	"pixelwall/persist"
 )
 
-// A shard is one shard's way from the outbox to the topic. All of it belongs to
-// one goroutine.
+// A shard is one shard's way from the outbox to the topic. All of it but the lease
+// belongs to one goroutine.
 type shard struct {
 	relay *Relay
 	id    core.ShardID
+	lease lease
 
-	epoch   uint32 // claimed by us, 0: none
-	reading int    // of the log that it was claimed in
-	tried   bool   // to take over under epoch, from the fence on: the next try needs another one
-	fenced  uint32 // the highest epoch that we fenced with, or tried to
-	armed   bool   // under epoch, as far as we know
-	carried uint64 // every entry up to here is in the topic, or was left out by a take-over
+	epoch   uint32    // claimed by us, 0: none
+	reading int       // of the log that it was claimed in
+	atEnd   bool      // the reading had come to the shard's end, or was given up to
+	head    uint64    // that it had come to when we looked last
+	movedAt time.Time // when that rose
+	tried   bool      // to take over under epoch, from the fence on: the next try needs another one
+	fenced  uint32    // the highest epoch that we fenced with, or tried to
+	armed   bool      // under epoch, as far as we know
+	carried uint64    // every entry up to here is in the topic, or was left out by a take-over
 	marks   []mark
-	heldAt  time.Time // when the lease was last ours
 	claimAt time.Time // when the claim was last said
 	standAt time.Time
 	warned  string // the error that was logged last
@@ -34,10 +38,17 @@ type mark struct {
 	at  time.Time
 }
 
-// loop serves the shard, a step at a time, until ctx ends.
+// loop serves the shard, a step at a time, until ctx ends. The lease is kept until
+// the last step has ended.
 func (sh *shard) loop(ctx context.Context, step func(context.Context) (time.Duration, error)) {
-	defer sh.release(ctx)
+	sh.lease.move()
+	keep, end := context.WithCancel(context.WithoutCancel(ctx))
+	var keeper sync.WaitGroup
+	defer keeper.Wait()
+	defer end()
+	keeper.Go(func() { sh.keepLease(keep) })
 	for ctx.Err() == nil {
+		sh.lease.move()
 		wait, err := step(ctx)
 		sh.tell(err)
 		if wait > 0 {
@@ -61,8 +72,8 @@ func (sh *shard) tell(err error) {
 // step does what is next and returns how long nothing will be.
 func (sh *shard) step(ctx context.Context) (time.Duration, error) {
 	o := &sh.relay.o
-	if held, err := sh.hold(ctx); err != nil || !held {
-		return o.StandEvery, err
+	if ours, err := sh.leased(); !ours {
+		return o.StandEvery / 4, err
 	}
 	// A log that had to be read from a base again may be another one, which has neither
 	// our claim nor what we carried.
@@ -106,33 +117,14 @@ func (sh *shard) step(ctx context.Context) (time.Duration, error) {
 	return o.CarryEvery, nil
 }
 
-// hold takes or renews the lease. While the outbox cannot be asked, the shard
-// stays with whoever had it.
-func (sh *shard) hold(ctx context.Context) (bool, error) {
-	o := &sh.relay.o
-	if !sh.heldAt.IsZero() && time.Since(sh.heldAt) < o.LeaseTTL/3 {
-		return true, nil
+// leased reports whether the lease stands. What another relay has held meanwhile has
+// to be taken over from it.
+func (sh *shard) leased() (bool, error) {
+	ours, taken, err := sh.lease.stands()
+	if taken {
+		sh.epoch, sh.armed = 0, false
 	}
-	held, err := o.Leases.Hold(ctx, sh.id, role, o.ID, o.LeaseTTL)
-	switch {
-	case err != nil:
-		return false, err
-	case !held:
-		sh.heldAt, sh.epoch, sh.armed = time.Time{}, 0, false
-	default:
-		sh.heldAt = time.Now()
-	}
-	return held, nil
-}
-
-// release gives the lease up, so that another relay need not wait for its end.
-func (sh *shard) release(ctx context.Context) {
-	if sh.heldAt.IsZero() {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	_ = sh.relay.o.Leases.Release(ctx, sh.id, role, sh.relay.o.ID) // it ends by itself
+	return ours, err
 }
 
 // carry brings what is new in the outbox to the topic and returns how many

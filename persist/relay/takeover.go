@@ -54,12 +54,11 @@ func (sh *shard) takeOver(ctx context.Context, stand *core.Stand) error {
 // the last seq before it. Who finds another one to be the holder stands down.
 func (sh *shard) becomeHolder(ctx context.Context, stand *core.Stand) (last uint64, err error) {
 	o, v := &sh.relay.o, sh.relay.view
+	if err := sh.readToEnd(ctx); err != nil {
+		return 0, err
+	}
 	waitCtx, cancel := context.WithTimeout(ctx, 10*o.StandEvery)
 	defer cancel()
-	if !v.wait(waitCtx, func(v *view) bool { return v.fold != nil }) {
-		return 0, core.NewError(core.CodeUnavailable, "the log has not been read yet")
-	}
-	sh.reading = v.reading()
 	if err := sh.sameCanvas(ctx, stand); err != nil {
 		return 0, err
 	}
@@ -80,6 +79,33 @@ func (sh *shard) becomeHolder(ctx context.Context, stand *core.Stand) (last uint
 		return 0, core.NewError(core.CodeMismatch, fmt.Sprintf("relay %016x claimed the shard with epoch %d", h.Relay, h.Epoch))
 	}
 	return v.heads()[sh.id], nil
+}
+
+// readToEnd waits until the log was read to where the shard ends in it. From our claim
+// on, edges that follow the streams take nothing there until we have armed, so we do
+// not claim long before we can. A head that stands still for Patience before the end,
+// or without anybody telling it, is as near as we come.
+func (sh *shard) readToEnd(ctx context.Context) error {
+	o, v := &sh.relay.o, sh.relay.view
+	ctx, cancel := context.WithTimeout(ctx, 10*o.StandEvery)
+	defer cancel()
+	if !v.wait(ctx, func(v *view) bool { return v.fold != nil }) {
+		return core.NewError(core.CodeUnavailable, "the log has not been read yet")
+	}
+	if reading := v.reading(); reading != sh.reading {
+		sh.reading, sh.atEnd, sh.movedAt = reading, false, time.Now()
+	}
+	if sh.atEnd || v.wait(ctx, func(v *view) bool { return v.isAtEnd(sh.id) }) {
+		sh.atEnd = true
+		return nil
+	}
+	if head := v.heads()[sh.id]; head != sh.head {
+		sh.head, sh.movedAt = head, time.Now()
+	}
+	if sh.atEnd = time.Since(sh.movedAt) >= o.Patience; !sh.atEnd {
+		return core.NewError(core.CodeUnavailable, "the log has not been read to its end yet")
+	}
+	return nil
 }
 
 // sameCanvas keeps a relay off a log that is of another canvas than its outbox.
@@ -207,6 +233,7 @@ func (sh *shard) publishAgain(ctx context.Context, last uint64) (uint64, error) 
 			if err := o.Topic.Append(ctx, batch); err != nil {
 				return 0, err
 			}
+			sh.lease.move()
 			sh.relay.stats.republished.Add(int64(len(batch)))
 		}
 		if read < o.BatchMax && at > f.Heads[sh.id] {
@@ -266,6 +293,7 @@ func (sh *shard) rebuild(ctx context.Context, last, seq uint64) (recalled int, e
 		if err := o.Outbox.Recall(ctx, sh.id, sh.epoch, some); err != nil {
 			return 0, err
 		}
+		sh.lease.move()
 	}
 	return len(stored), nil
 }

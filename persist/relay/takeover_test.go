@@ -12,6 +12,7 @@ import (
 
 	"pixelwall/core"
 	"pixelwall/core/coretest"
+	"pixelwall/persist"
 )
 
 // A stage is the stores of a cluster of one shard, and an edge that places.
@@ -23,9 +24,14 @@ type stage struct {
 	lives   uint64
 	number  uint32
 	told    []told
-	arms    bool        // relays arm and then cannot read the outbox any more
-	deaf    atomic.Bool // one has armed
-	slow    atomic.Bool // what they read of the outbox takes a second
+	arms    bool          // relays arm and then cannot read the outbox any more
+	deaf    atomic.Bool   // one has armed
+	slow    atomic.Bool   // what they read of the outbox takes a second
+	long    atomic.Bool   // a recall takes three leases
+	leases  coretest.Hook // of all relays
+	reads   time.Duration // how long a relay takes to read a record of the topic
+	log     coretest.Hook // of the next relay's topic
+	away    atomic.Bool   // see stalled
 }
 
 // A told is a placement and the seq that its page heard.
@@ -68,6 +74,9 @@ func (st *stage) relay() (r *Relay, outbox *counted, stop func()) {
 		if c.Method == "Read" && st.slow.Load() {
 			time.Sleep(time.Second)
 		}
+		if c.Method == "Recall" && st.long.Load() {
+			time.Sleep(3 * leaseTTL)
+		}
 		err := effect()
 		if c.Method == "Arm" && err == nil {
 			st.deaf.Store(st.arms)
@@ -75,7 +84,7 @@ func (st *stage) relay() (r *Relay, outbox *counted, stop func()) {
 		return err
 	})}
 	r = New(Options{
-		ID: st.lives, Outbox: outbox, Leases: st.outbox.As(nil), Topic: st.topic.As(nil), Snapshots: st.archive.As(nil),
+		ID: st.lives, Outbox: outbox, Leases: st.outbox.As(st.leases), Topic: slowly{st.topic.As(st.log), st.reads}, Snapshots: st.archive.As(nil),
 		Create: Create{Canvas: st.lives, Config: config}, NowMS: nowMS, Logger: slog.New(slog.DiscardHandler),
 		Safe: func(ctx context.Context) (h core.Heads, err error) {
 			s, err := st.archive.As(nil).Latest(ctx)
@@ -92,6 +101,19 @@ func (st *stage) relay() (r *Relay, outbox *counted, stop func()) {
 		r.Run(ctx)
 	}()
 	return r, outbox, func() { cancel(); <-done }
+}
+
+// A slowly is a topic that takes its time to give a record.
+type slowly struct {
+	core.Topic
+	each time.Duration
+}
+
+func (s slowly) Tail(ctx context.Context, from core.Heads, fn func(*core.Record) error) error {
+	return s.Topic.Tail(ctx, from, func(r *core.Record) error {
+		_ = persist.Pause(ctx, s.each)
+		return fn(r)
+	})
 }
 
 // until waits for cond.

@@ -16,14 +16,15 @@ import (
 type view struct {
 	stale atomic.Int64
 
-	mu      sync.Mutex // protects following
-	fold    *core.Fold // nil until a base was read
-	begun   int        // times that the log was read from a base on
-	base    core.Heads // of the last of them
+	mu      sync.Mutex  // protects following
+	fold    *core.Fold  // nil until a base was read
+	begun   int         // times that the log was read from a base on
+	base    core.Heads  // of the last of them
+	end     *core.Heads // of the log when it was asked last, nil before that
 	recent  [core.ShardsMax]recent
 	jumps   [core.ShardsMax][]core.Jump // the last that the log made
 	changed chan struct{}               // closed when a record was read
-	end     context.CancelCauseFunc     // ends the present reading of the topic, nil before the first
+	stop    context.CancelCauseFunc     // ends the present reading of the topic, nil before the first
 }
 
 // jumpsMax bounds the jumps of a shard that are kept. A server that comes back with
@@ -42,6 +43,7 @@ func (v *view) reset(fold *core.Fold) {
 		v.base = fold.Heads
 	}
 	v.fold, v.recent, v.jumps = fold, [core.ShardsMax]recent{}, [core.ShardsMax][]core.Jump{}
+	v.end = nil
 	v.wake()
 }
 
@@ -59,6 +61,21 @@ func (v *view) reading() int {
 		return 0
 	}
 	return v.begun
+}
+
+// endsAt notes where the log ends, for the given reading of it.
+func (v *view) endsAt(reading int, end core.Heads) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.fold != nil && v.begun == reading {
+		v.end = &end
+		v.wake()
+	}
+}
+
+// isAtEnd reports whether s was read to where the log ends. v.mu is held.
+func (v *view) isAtEnd(s core.ShardID) bool {
+	return v.fold != nil && v.end != nil && v.fold.Heads[s] >= v.end[s]
 }
 
 func (v *view) heads() core.Heads {
@@ -105,18 +122,18 @@ func (v *view) armed(s core.ShardID, epoch uint32) bool {
 }
 
 // endBy sets what ends the present reading of the topic.
-func (v *view) endBy(end context.CancelCauseFunc) {
+func (v *view) endBy(stop context.CancelCauseFunc) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.end = end
+	v.stop = stop
 }
 
 // readAgain ends the present reading of the topic because of cause.
 func (v *view) readAgain(cause error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.end != nil {
-		v.end(cause)
+	if v.stop != nil {
+		v.stop(cause)
 	}
 }
 

@@ -185,7 +185,7 @@ var plants = []plant{
 	}},
 	{name: "has a sequencer that is armed again after a restart", mistake: coretest.StoresArmed},
 	{name: "has a sequencer that arms what was put back since its fence", mistake: coretest.ArmsAnyFence,
-		weather: func(r *rates) { r.held, r.lose, r.flush, r.crash = 0.1, 0.7, 0.3, 0 }},
+		weather: func(r *rates) { *r = rates{held: 0.06, lose: 0.5, failover: 0.5} }},
 }
 
 // onlyRelays plants what edges must not have.

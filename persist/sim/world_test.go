@@ -17,6 +17,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing/synctest"
 	"time"
@@ -199,8 +200,9 @@ func (w *world) empty() {
 		return
 	}
 	for _, shard := range w.shards() {
-		// A claim that went no further would be known of by the snapshot alone.
-		if s.Heads[shard] == 0 || s.Holders[shard].Epoch > w.outbox.Stand(shard).Epoch {
+		// A claim that went no further would be known of by those alone who have read it.
+		epoch := w.outbox.Stand(shard).Epoch
+		if s.Heads[shard] == 0 || slices.ContainsFunc(w.topic.Records(shard), func(r *core.Record) bool { return r.Epoch > epoch }) {
 			return
 		}
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // Publish makes an immutable copy of every shard that changed, once every, until
-// ctx ends. Several processes may do so: a copy that is not newer is not made.
+// ctx ends. Several processes may do so: together they make no more than one.
 func Publish(ctx context.Context, o core.Outbox, shards func() []core.ShardID, every time.Duration, logger *slog.Logger) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()

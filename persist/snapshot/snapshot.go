@@ -2,7 +2,7 @@
 // publishes the canvas for readers.
 //
 //	Log.Tail -> core.Fold -> Snapshots.Put        every minute in which something changed
-//	Outbox.Publish                                every second, an immutable copy a shard
+//	Outbox.Publish                                every second, an immutable copy a shard, by one of several workers
 //
 // What comes in is the ordered log, what goes out are snapshots of what it leads
 // to. It follows the log alone, never an outbox: a snapshot holds nothing that a
