@@ -96,7 +96,7 @@ func (t *Topic) check(ctx context.Context, adm *kadm.Client) error {
 	if err != nil {
 		return err
 	}
-	want, _, err := t.replicas(ctx, adm)
+	want, inSync, err := t.replicas(ctx, adm)
 	if err != nil {
 		return err
 	}
@@ -107,12 +107,12 @@ func (t *Topic) check(ctx context.Context, adm *kadm.Client) error {
 			break
 		}
 	}
-	t.checkSettings(ctx, adm)
+	t.checkSettings(ctx, adm, inSync)
 	return nil
 }
 
 // checkSettings warns of settings under which records vanish too early.
-func (t *Topic) checkSettings(ctx context.Context, adm *kadm.Client) {
+func (t *Topic) checkSettings(ctx context.Context, adm *kadm.Client, inSync int) {
 	log := t.o.Logger.With("topic", t.o.Topic)
 	configs, err := adm.DescribeTopicConfigs(ctx, t.o.Topic)
 	if err != nil || len(configs) != 1 || configs[0].Err != nil {
@@ -136,8 +136,8 @@ func (t *Topic) checkSettings(ctx context.Context, adm *kadm.Client) {
 				log.Warn("the topic forgets earlier than it should", "retention_ms", ms, "want_ms", t.o.Retention.Milliseconds())
 			}
 		case "min.insync.replicas":
-			if value == "1" && t.o.MinISR > 1 {
-				log.Warn("the topic acknowledges what only one broker has: raise min.insync.replicas", "want", t.o.MinISR)
+			if value == "1" && inSync > 1 {
+				log.Warn("the topic acknowledges what only one broker has: raise min.insync.replicas", "want", inSync)
 			}
 		}
 	}

@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gocql/gocql"
+	"github.com/scylladb/gocqlx/v2"
+
 	"pixelwall/core"
 	"pixelwall/core/coretest"
 	"pixelwall/tools/stack/stacktest"
@@ -73,6 +76,30 @@ func ready(t *testing.T, o Options) *Store {
 func fresh(t *testing.T) *Store {
 	t.Helper()
 	return ready(t, testOptions(t, stacktest.CQL(t)))
+}
+
+// An observer hears of every statement that a session has run.
+type observer func(statement string)
+
+// ObserveQuery implements gocql.QueryObserver.
+func (o observer) ObserveQuery(_ context.Context, q gocql.ObservedQuery) { o(q.Statement) }
+
+// observe gives s a session of which o hears.
+func observe(t *testing.T, s *Store, o observer) {
+	t.Helper()
+	old, err := s.connected()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := s.cluster(s.life)
+	cfg.Keyspace, cfg.QueryObserver = s.o.Keyspace, o
+	raw, err := open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &session{Session: raw, x: gocqlx.NewSession(raw)}
+	c.canvas.Store(old.canvas.Load())
+	s.adopt(c, old)
 }
 
 // A carrier is coretest's sequencer whose answers come when its records are in

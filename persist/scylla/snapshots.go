@@ -3,10 +3,12 @@ package scylla
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"math/bits"
 
+	"github.com/gocql/gocql"
 	"golang.org/x/sync/errgroup"
 
 	"pixelwall/core"
@@ -22,6 +24,7 @@ const (
 	insertShard    = `INSERT INTO snapshot_shards (ts, id, shard, data) VALUES (?, ?, ?, ?)`
 	insertSnapshot = `INSERT INTO snapshots (part, ts, id, heads, config, shards) VALUES (0, ?, ?, ?, ?, ?)`
 	selectShard    = `SELECT data FROM snapshot_shards WHERE ts = ? AND id = ? AND shard = ?`
+	selectPresent  = `SELECT shard FROM snapshot_shards WHERE ts = ? AND id = ? AND shard = ?`
 	selectSnapshot = `SELECT ts, id, heads, config, shards FROM snapshots WHERE part = 0 AND ts <= ?`
 	selectLadder   = `SELECT ts, id, shards FROM snapshots WHERE part = 0`
 	deleteSnapshot = `DELETE FROM snapshots WHERE part = 0 AND ts = ? AND id = ?`
@@ -98,8 +101,8 @@ func putShard(ctx context.Context, c *session, r *stored, s *core.Snapshot, shar
 	return c.QueryWithContext(ctx, insertShard, &r.TS, &r.ID, &id, &data).Exec()
 }
 
-// forgetOld removes what the ladder does not keep: the row first, so that nobody
-// finds a snapshot that is half gone.
+// forgetOld removes what the ladder does not keep: the row last, so that one that is
+// half gone, which every reader passes over, is found again.
 func forgetOld(ctx context.Context, c *session) error {
 	var rows []stored // newest first
 	if err := c.x.ContextQuery(ctx, selectLadder, nil).SelectRelease(&rows); err != nil {
@@ -112,9 +115,6 @@ func forgetOld(ctx context.Context, c *session) error {
 			hour = h
 			continue
 		}
-		if err := c.QueryWithContext(ctx, deleteSnapshot, &r.TS, &r.ID).Exec(); err != nil {
-			return err
-		}
 		var failed error
 		r.each(func(shard core.ShardID) {
 			id := int8(shard)
@@ -125,6 +125,9 @@ func forgetOld(ctx context.Context, c *session) error {
 		if failed != nil {
 			return failed
 		}
+		if err := c.QueryWithContext(ctx, deleteSnapshot, &r.TS, &r.ID).Exec(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -134,9 +137,30 @@ func (s *Store) Latest(ctx context.Context) (*core.Snapshot, error) {
 	return s.At(ctx, math.MaxInt64)
 }
 
-// At implements core.Snapshots; the log is event_log. A snapshot that cannot be
-// read is passed over: an older one is as good, it only takes more of the log.
+// LatestHeads returns the heads of the snapshot that Latest returns, without its
+// shards. It only looks whether all of them are there: each is one cell, which is
+// written whole.
+func (s *Store) LatestHeads(ctx context.Context) (core.Heads, error) {
+	snap, err := s.newest(ctx, math.MaxInt64, findShard)
+	if err != nil {
+		return core.Heads{}, err
+	}
+	return snap.Heads, nil
+}
+
+// At implements core.Snapshots; the log is event_log.
 func (s *Store) At(ctx context.Context, timeMS int64) (*core.Snapshot, error) {
+	return s.newest(ctx, timeMS, loadShard)
+}
+
+// perShard does what is to be done about one shard of a snapshot. It fails with
+// CodeMalformed when the snapshot is of no use.
+type perShard func(context.Context, *session, *stored, *core.Snapshot, core.ShardID) error
+
+// newest returns the newest snapshot of at most timeMS, of whose shards each was
+// good. One that cannot be read is passed over: an older one is as good, it only
+// takes more of the log.
+func (s *Store) newest(ctx context.Context, timeMS int64, shard perShard) (*core.Snapshot, error) {
 	c, err := s.connected()
 	if err != nil {
 		return nil, err
@@ -145,7 +169,7 @@ func (s *Store) At(ctx context.Context, timeMS int64) (*core.Snapshot, error) {
 	defer iter.Close() // again, after an early end
 	var r stored
 	for iter.StructScan(&r) {
-		snap, err := s.load(ctx, c, &r)
+		snap, err := s.load(ctx, c, &r, shard)
 		if err != nil {
 			return nil, failure(ctx, err)
 		}
@@ -160,7 +184,7 @@ func (s *Store) At(ctx context.Context, timeMS int64) (*core.Snapshot, error) {
 }
 
 // load returns the snapshot of r, nil when it is of no use.
-func (s *Store) load(ctx context.Context, c *session, r *stored) (*core.Snapshot, error) {
+func (s *Store) load(ctx context.Context, c *session, r *stored, shard perShard) (*core.Snapshot, error) {
 	if c.canvas.Load() == 0 { // another process has named it since we connected
 		if err := s.checkCanvas(ctx, c); err != nil {
 			return nil, err
@@ -177,7 +201,7 @@ func (s *Store) load(ctx context.Context, c *session, r *stored) (*core.Snapshot
 	}
 	group, each := errgroup.WithContext(ctx)
 	group.SetLimit(shardsAtOnce)
-	r.each(func(shard core.ShardID) { group.Go(func() error { return loadShard(each, c, r, snap, shard) }) })
+	r.each(func(id core.ShardID) { group.Go(func() error { return shard(each, c, r, snap, id) }) })
 	if err = group.Wait(); err != nil && core.CodeOf(err) == core.CodeMalformed {
 		s.o.Logger.Warn("snapshot passed over", "time", r.TS, "error", err)
 		return nil, nil
@@ -221,6 +245,16 @@ func loadShard(ctx context.Context, c *session, r *stored, s *core.Snapshot, sha
 	s.Holders[shard] = core.Holder{Epoch: file.Epoch, Relay: file.Relay}
 	s.Times[shard], s.Shards[shard] = file.TimeMS, file.Packed
 	return nil
+}
+
+// findShard looks whether a shard is there, and reads nothing of it.
+func findShard(ctx context.Context, c *session, r *stored, _ *core.Snapshot, shard core.ShardID) error {
+	id := int8(shard)
+	err := c.QueryWithContext(ctx, selectPresent, &r.TS, &r.ID, &id).Scan(&id)
+	if errors.Is(err, gocql.ErrNotFound) {
+		return core.NewError(core.CodeMalformed, fmt.Sprintf("snapshot: shard %d is missing", shard))
+	}
+	return err
 }
 
 // reaches reports whether the log holds everything up to heads.

@@ -1,8 +1,10 @@
 package scylla
 
 import (
+	"context"
 	"reflect"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"pixelwall/core"
@@ -98,13 +100,91 @@ func TestOfOldSnapshotsTheFirstOfEachHourStays(t *testing.T) {
 	if want := []int64{240, 220, 200, 180, 120, 60, 0}; !slices.Equal(got, want) {
 		t.Errorf("snapshots of minute %v stay, want %v", got, want)
 	}
+	if n := shardsOf(t, s); n != 7*4 {
+		t.Errorf("%d shards, want %d", n, 7*4)
+	}
+}
+
+// A removal that is cut off in the middle is finished after the next Put. Nobody takes
+// what is left meanwhile for a snapshot.
+func TestARemovalThatIsCutOffIsFinishedLater(t *testing.T) {
+	s := fresh(t)
+	begin := int64(startMS) / hourMS * hourMS
+	for i := range int64(5) { // as many as stay
+		mustPut(t, s, snapshotAt(begin+i*minuteMS, 0))
+	}
+	ctx, cut := context.WithCancel(t.Context())
+	defer cut()
+	var removed atomic.Int64
+	observe(t, s, func(statement string) {
+		if statement == deleteShard && removed.Add(1) == 2 {
+			cut()
+		}
+	})
+	if err := s.Put(ctx, snapshotAt(begin+5*minuteMS, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if ctx.Err() == nil {
+		t.Fatal("nothing was removed")
+	}
+	if got, err := s.At(t.Context(), begin+minuteMS); err != nil || got.TimeMS != begin {
+		t.Errorf("where one is half gone, At = %+v, %v", got, err)
+	}
+	mustPut(t, s, snapshotAt(begin+6*minuteMS, 0))
+	var got []int64
+	for _, ms := range timesOf(t, s) {
+		got = append(got, (ms+startMS-begin)/minuteMS)
+	}
+	if want := []int64{6, 5, 4, 3, 0}; !slices.Equal(got, want) {
+		t.Errorf("snapshots of minute %v stay, want %v", got, want)
+	}
+	if n := shardsOf(t, s); n != 5*4 {
+		t.Errorf("%d shards, want %d", n, 5*4)
+	}
+}
+
+// shardsOf counts the shards of all snapshots.
+func shardsOf(t *testing.T, s *Store) (n int64) {
+	t.Helper()
 	c, err := s.connected()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var rows int64
-	if err := c.QueryWithContext(t.Context(), `SELECT count(*) FROM snapshot_shards`).Scan(&rows); err != nil || rows != 7*4 {
-		t.Errorf("%d shards (%v), want %d", rows, err, 7*4)
+	if err := c.QueryWithContext(t.Context(), `SELECT count(*) FROM snapshot_shards`).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestHeadsOfTheNewestSnapshotComeWithoutItsShards(t *testing.T) {
+	s := fresh(t)
+	if _, err := s.LatestHeads(t.Context()); core.CodeOf(err) != core.CodeNotFound {
+		t.Errorf("before any: %v", err)
+	}
+	mustWrite(t, s, start(), placements(1, 10))
+	old, whole, half, ahead := snapshotAt(startMS, 4), snapshotAt(startMS+1000, 8), snapshotAt(startMS+2000, 9), snapshotAt(startMS+3000, 11)
+	for _, snap := range []*core.Snapshot{old, whole, half} {
+		mustPut(t, s, snap)
+	}
+	if got, err := s.LatestHeads(t.Context()); err != nil || got != half.Heads {
+		t.Errorf("LatestHeads = %v, %v", got[:1], err)
+	}
+	mustPut(t, s, ahead) // the log ends at 10
+	execute(t, s, `DELETE FROM snapshot_shards WHERE ts = ? AND id = ? AND shard = 3`, half.TimeMS, int64(9))
+	if got, err := s.Latest(t.Context()); err != nil || got.Heads != whole.Heads {
+		t.Fatalf("Latest = %+v, %v", got, err)
+	}
+	var read atomic.Int64
+	observe(t, s, func(statement string) {
+		if statement == selectShard {
+			read.Add(1)
+		}
+	})
+	if got, err := s.LatestHeads(t.Context()); err != nil || got != whole.Heads {
+		t.Errorf("LatestHeads = %v, %v, where Latest has %v", got[:1], err, whole.Heads[:1])
+	}
+	if n := read.Load(); n != 0 {
+		t.Errorf("%d shards were read", n)
 	}
 }
 

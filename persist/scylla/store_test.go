@@ -45,14 +45,15 @@ func everyMethod(s *Store) map[string]func(context.Context) error {
 		"Tail": func(ctx context.Context) error {
 			return s.Tail(ctx, core.Heads{}, func(*core.Record) error { return nil })
 		},
-		"Heads":   func(ctx context.Context) error { _, err := s.Heads(ctx); return err },
-		"Pixel":   func(ctx context.Context) error { _, err := s.Pixel(ctx, 0, 0, 0, 1); return err },
-		"User":    func(ctx context.Context) error { _, err := s.User(ctx, 0, nil, 1); return err },
-		"HeadsAt": func(ctx context.Context) error { _, err := s.HeadsAt(ctx, startMS); return err },
-		"Indexed": func(ctx context.Context) error { _, err := s.Indexed(ctx); return err },
-		"Put":     func(ctx context.Context) error { return s.Put(ctx, snapshotAt(startMS, 0)) },
-		"Latest":  func(ctx context.Context) error { _, err := s.Latest(ctx); return err },
-		"At":      func(ctx context.Context) error { _, err := s.At(ctx, startMS); return err },
+		"Heads":       func(ctx context.Context) error { _, err := s.Heads(ctx); return err },
+		"Pixel":       func(ctx context.Context) error { _, err := s.Pixel(ctx, 0, 0, 0, 1); return err },
+		"User":        func(ctx context.Context) error { _, err := s.User(ctx, 0, nil, 1); return err },
+		"HeadsAt":     func(ctx context.Context) error { _, err := s.HeadsAt(ctx, startMS); return err },
+		"Indexed":     func(ctx context.Context) error { _, err := s.Indexed(ctx); return err },
+		"Put":         func(ctx context.Context) error { return s.Put(ctx, snapshotAt(startMS, 0)) },
+		"Latest":      func(ctx context.Context) error { _, err := s.Latest(ctx); return err },
+		"At":          func(ctx context.Context) error { _, err := s.At(ctx, startMS); return err },
+		"LatestHeads": func(ctx context.Context) error { _, err := s.LatestHeads(ctx); return err },
 	}
 }
 
