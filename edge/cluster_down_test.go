@@ -95,6 +95,33 @@ func TestRedisIsDown(t *testing.T) {
 	waitFor(t, "closed breakers", func() bool { return a.metric("pixelwall_redis_breakers_open") == 0 })
 }
 
+// A Redis that stands still with a batch under way holds up the end of an edge for
+// --drain, and not for as long as a batch may be sent again. Nobody is told that what
+// Redis may have stored was refused.
+func TestARedisThatStandsStillHoldsUpNoShutdown(t *testing.T) {
+	t.Parallel()
+	w, server := ownRedis(t)
+	a := w.edge()
+	p := a.fresh(1).hello(a.token())
+	p.placed(p.place(1, 1, 1))
+	if err := server.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	p.place(2, 2, 2)
+	waitFor(t, "a batch without an answer", func() bool { return a.metric("pixelwall_redis_ambiguous_total") > 0 })
+	began := time.Now()
+	if err := a.end(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 10*time.Second { // --drain is 2 s
+		t.Errorf("the end took %v", took)
+	}
+	p.closes()
+	if len(p.answers) != 0 {
+		t.Errorf("what may be stored is answered with %+v", p.answers)
+	}
+}
+
 // Nobody carries what Redis acknowledges to Kafka, which answers all the same. It is
 // seen, and who comes now has a canvas to go on from.
 func TestTheRelayIsGone(t *testing.T) {

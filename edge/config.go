@@ -24,7 +24,7 @@ type Config struct {
 	AdminToken  string `help:"what the admin API asks for as bearer token" placeholder:"SECRET" json:"-"`
 	Data        string `help:"folder of the canvas and its history" default:"./pixelwall-data" type:"path"`
 
-	Redis          []string      `help:"host:port of Redis, several for a Redis Cluster: many edges share its canvas; --data then holds the archive of a process with that role, where there is no --scylla" placeholder:"HOST:PORT"`
+	Redis          []string      `help:"host:port of Redis: one server, a master and its replicas, or nodes of a Redis Cluster. Many edges share its canvas; --data then holds the archive of a process with that role, where there is no --scylla" placeholder:"HOST:PORT"`
 	RedisUser      string        `help:"ACL user for Redis" placeholder:"NAME"`
 	RedisPassword  string        `help:"its password; better in the environment" placeholder:"SECRET" json:"-"`
 	RedisPrefix    string        `help:"first part of every Redis key; one canvas a prefix" default:"pw"`

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,7 +36,7 @@ func TestFlagsThatContradictEachOtherAreRefused(t *testing.T) {
 
 func TestAFlagWinsOverTheEnvironmentAndThatOverTheFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config.json")
-	if err := os.WriteFile(file, []byte(`{"tick": "100ms", "cooldown": "1s", "size": "10x20"}`), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(`{"tick": "100ms", "cooldown": "1s", "size": "10x20", "ring-age": "7m", "trusted-proxies": ["10.0.0.0/8"], "conns-max": 7}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PIXELWALL_TICK", "200ms")
@@ -44,7 +45,7 @@ func TestAFlagWinsOverTheEnvironmentAndThatOverTheFile(t *testing.T) {
 	if err := realMain([]string{"config", "print", "--config", file, "--cooldown", "3s"}, &out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`"tick": "200ms"`, `"cooldown": "3s"`, `"size": "10x20"`, `"listen": ":8080"`} {
+	for _, want := range []string{`"tick": "200ms"`, `"cooldown": "3s"`, `"size": "10x20"`, `"listen": ":8080"`, `"ring-age": "7m0s"`, `"10.0.0.0/8"`, `"conns-max": 7`} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %s in\n%s", want, out.String())
 		}
@@ -52,8 +53,28 @@ func TestAFlagWinsOverTheEnvironmentAndThatOverTheFile(t *testing.T) {
 	if err := os.WriteFile(file, out.Bytes(), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := realMain([]string{"config", "check", "--config", file}, &out); err != nil {
+	first := out.String()
+	out.Reset()
+	if err := realMain([]string{"config", "print", "--config", file, "--tick", "200ms", "--cooldown", "3s"}, &out); err != nil {
 		t.Errorf("what config print prints is no configuration: %v", err)
+	}
+	if out.String() != first {
+		t.Errorf("what config print prints comes to\n%s\nand was\n%s", out.String(), first)
+	}
+}
+
+func TestAMisspeltNameInTheFileIsReported(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.json")
+	for text, want := range map[string]string{
+		`{"ring_age": "7m", "size": "5x5", "tik": "1s"}`: "there is no flag \"ring_age\"\n--config: there is no flag \"tik\"",
+		`{"size": `: "unexpected EOF",
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := realMain([]string{"config", "check", "--config", file}, io.Discard); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", text, err, want)
+		}
 	}
 }
 

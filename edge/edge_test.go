@@ -12,8 +12,6 @@ import (
 	"github.com/gobwas/ws/wsutil"
 
 	"pixelwall/core"
-	"pixelwall/edge/api"
-	"pixelwall/edge/session"
 	"pixelwall/wire"
 )
 
@@ -430,14 +428,6 @@ func TestAWatchBeforeInitIsKept(t *testing.T) {
 	p.until("both shards", func() bool { return (p.follow|p.lost)&0b11 == 0b11 })
 	if p.lost != 0 {
 		t.Errorf("shards %b have to be fetched", p.lost)
-	}
-}
-
-func TestAnErrorCodeMeansTheSameOverHTTPAndWebSocket(t *testing.T) {
-	for _, c := range core.Codes() {
-		if got, want := api.HTTPStatus(c), session.Replies[c].HTTP; got != want {
-			t.Errorf("%v is status %d for the API and %d for the session", c, got, want)
-		}
 	}
 }
 

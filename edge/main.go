@@ -12,13 +12,16 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
 	"reflect"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -48,7 +51,7 @@ func main() {
 func realMain(args []string, out io.Writer) error {
 	var c cli
 	parser, err := kong.New(&c, kong.Name("edge"), kong.Description("Pixelwall: one canvas that everybody paints together."),
-		kong.DefaultEnvars("PIXELWALL"), kong.Configuration(belowEnvironment), kong.Vars{"version": version()},
+		kong.DefaultEnvars("PIXELWALL"), kong.Configuration(readFlagFile), kong.Vars{"version": version()},
 		kong.Writers(out, os.Stderr), kong.UsageOnError())
 	if err != nil {
 		return err
@@ -77,21 +80,40 @@ func realMain(args []string, out io.Writer) error {
 	return run(stop, s, out, newLogger(s.Config))
 }
 
-// belowEnvironment reads a file of flags. Kong lets a file win over the
-// environment; we want the reverse, so that one file serves a fleet.
-func belowEnvironment(r io.Reader) (kong.Resolver, error) {
-	file, err := kong.JSON(r)
-	if err != nil {
-		return nil, err
-	}
-	return kong.ResolverFunc(func(ctx *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
-		for _, name := range flag.Envs {
-			if _, set := os.LookupEnv(name); set {
-				return nil, nil
-			}
+// A flagFile is what --config names: values by the names of flags, as config print
+// writes them. Kong lets a file win over the environment; here it is the reverse,
+// so that one file serves a fleet.
+type flagFile map[string]any
+
+func readFlagFile(r io.Reader) (kong.Resolver, error) {
+	var f flagFile
+	return &f, json.NewDecoder(r).Decode(&f)
+}
+
+// Validate reports names that no flag has: a misspelt one must not pass for a default.
+func (f *flagFile) Validate(app *kong.Application) error {
+	known := map[string]bool{}
+	for _, group := range app.AllFlags(false) {
+		for _, flag := range group {
+			known[flag.Name] = true
 		}
-		return file.Resolve(ctx, parent, flag)
-	}), nil
+	}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(*f)) {
+		if !known[name] {
+			errs = append(errs, fmt.Errorf("--config: there is no flag %q", name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (f *flagFile) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	for _, name := range flag.Envs {
+		if _, set := os.LookupEnv(name); set {
+			return nil, nil
+		}
+	}
+	return (*f)[flag.Name], nil
 }
 
 // printConfig prints c under the names of its flags, so that what it prints can

@@ -74,11 +74,7 @@ func (c *cluster) runRelay(ctx context.Context) {
 
 // safe returns what the newest snapshot holds: whoever lost everything begins there.
 func (c *cluster) safe(ctx context.Context) (core.Heads, error) {
-	s, err := c.store.Latest(ctx)
-	if err != nil {
-		return core.Heads{}, err
-	}
-	return s.Heads, nil
+	return c.store.LatestHeads(ctx)
 }
 
 func (c *cluster) runArchive(ctx context.Context) {

@@ -111,6 +111,7 @@ func run(ctx context.Context, s settings, out io.Writer, log *slog.Logger) (err 
 	e.session.Drain()
 	stopServing()
 	e.goodbye(answered)
+	e.session.GiveUp()
 	stop(nil)
 	parts.Wait()
 	return err

@@ -7,10 +7,15 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"pixelwall/core"
+	"pixelwall/edge/api"
 )
 
 // work runs a process that serves no clients: a relay, an archive or a snapshot
@@ -41,14 +46,27 @@ func (e *edge) work(ctx context.Context, out io.Writer) (err error) {
 	return nil
 }
 
-// workHandler shows metrics and whether the process lives.
+// workHandler shows metrics, profiles and whether the process lives, to whom the
+// admin API of an edge would show them.
 func (e *edge) workHandler(c *cluster) http.Handler {
 	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, r := range c.readings() {
 		registry.MustRegister(r.collector()) // the names are our own constants
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	return mux
+	for _, path := range []string{"GET /livez", "GET /readyz"} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	}
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := api.AuthorizeAdmin(e.s.AdminToken, r.Host, []byte(r.Header.Get("Authorization"))); err != nil {
+			http.Error(w, err.Error(), api.HTTPStatus(core.CodeOf(err)))
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }

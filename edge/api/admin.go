@@ -36,25 +36,36 @@ func (a *API) adminRoutes() table {
 	return table{routes: routes}
 }
 
-// authorize lets a request of an operator through: one with the token, or,
-// where there is none, one that names the listener by its address. The latter
-// keeps out a page whose host was made to resolve to our loopback.
 func (a *API) authorize(r *request) error {
-	if a.o.AdminToken == "" {
-		host := string(r.Host())
+	err := AuthorizeAdmin(a.o.AdminToken, string(r.Host()), r.Request.Header.Peek("Authorization"))
+	switch {
+	case err == nil:
+		return nil
+	case a.o.AdminToken == "":
+		a.o.Log.Warn("a request for the admin API was refused", "host", clip(string(r.Host())), "by", peerOf(r.RequestCtx))
+		return withStatus(http.StatusForbidden, err)
+	}
+	a.o.Log.Warn("a request for the admin API had no good token", "by", peerOf(r.RequestCtx))
+	return err
+}
+
+// AuthorizeAdmin lets a request of an operator through: one with the token, or,
+// where there is none, one that names the listener by its address. The latter
+// keeps out a page whose host was made to resolve to our loopback. The error is
+// core.CodeUnauthorized.
+func AuthorizeAdmin(token, host string, authorization []byte) error {
+	if token == "" {
 		if h, _, err := net.SplitHostPort(host); err == nil {
 			host = h
 		}
 		if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil || host == "localhost" {
 			return nil
 		}
-		a.o.Log.Warn("a request for the admin API was refused", "host", clip(host), "by", peerOf(r.RequestCtx))
-		return withStatus(http.StatusForbidden, core.NewError(core.CodeUnauthorized, "ask by address or as localhost, or start the server with an admin token"))
+		return core.NewError(core.CodeUnauthorized, "ask by address or as localhost, or start the server with an admin token")
 	}
-	text, ok := bearer(r.Request.Header.Peek("Authorization"))
-	have, want := sha256.Sum256([]byte(text)), sha256.Sum256([]byte(a.o.AdminToken))
+	text, ok := bearer(authorization)
+	have, want := sha256.Sum256([]byte(text)), sha256.Sum256([]byte(token))
 	if subtle.ConstantTimeCompare(have[:], want[:]) != 1 || !ok {
-		a.o.Log.Warn("a request for the admin API had no good token", "by", peerOf(r.RequestCtx))
 		return core.NewError(core.CodeUnauthorized, "the admin token is needed")
 	}
 	return nil

@@ -27,7 +27,7 @@ type pixelItem struct {
 	Seq   uint64 `json:"seq"`
 	Time  stamp  `json:"time"`
 	Color uint8  `json:"color"`
-	User  *user  `json:"user"` // null: nobody, such as a moderator's undo
+	User  *user  `json:"user"` // null: nobody
 }
 
 func (a *API) getPixel(r *request) error {

@@ -206,7 +206,7 @@ func startDrainer(t testing.TB, fds []int) *drainer {
 func crowd(t testing.TB, kind SenderKind, n int) (*Gateway, *drainer) {
 	t.Helper()
 	var joined atomic.Int32
-	g := start(t, Config{Sender: kind, FirstMessageTimeout: time.Hour, PingEvery: time.Hour, DeadAfter: 2 * time.Hour}, &echo{
+	g := start(t, Config{Sender: kind, HelloTimeout: time.Hour, PingEvery: time.Hour, DeadAfter: 2 * time.Hour}, &echo{
 		onOpen: func(c *Conn, _ *Request) { c.Follow(1); joined.Add(1) },
 	})
 	fds := make([]int, n)

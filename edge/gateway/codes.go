@@ -10,7 +10,7 @@ import (
 // Close codes that the gateway sends by itself, besides those of RFC 6455
 // section 7.4.1. They travel on the wire: never renumber.
 const (
-	CodeNoHello uint16 = 4001 // no data message within Config.FirstMessageTimeout
+	CodeNoHello uint16 = 4001 // not introduced within Config.HelloTimeout
 	CodeSlow    uint16 = 4008 // nothing was drained for Config.StuckAfter
 )
 

@@ -27,13 +27,13 @@ type Config struct {
 	MessagesPerSecond float64 // incoming frames of any kind per connection; 20
 	MessageBurst      int     // frames that may come at once; 40
 
-	HandshakeTimeout    time.Duration // connect until the end of the request head; 5 s
-	FirstMessageTimeout time.Duration // 101 until the first data message; 5 s
-	HalfMessageTimeout  time.Duration // first until last byte of a message; 10 s
-	PingEvery           time.Duration // silence after which the gateway pings; 25 s
-	DeadAfter           time.Duration // silence after which a connection is dropped; 60 s
-	StuckAfter          time.Duration // time without a drained byte after which a lagging client is closed; 30 s
-	CloseTimeout        time.Duration // our close frame until the socket is closed anyway; 1 s
+	HandshakeTimeout   time.Duration // connect until the end of the request head; 5 s
+	HelloTimeout       time.Duration // 101 until Conn.Introduced; 5 s
+	HalfMessageTimeout time.Duration // first until last byte of a message; 10 s
+	PingEvery          time.Duration // silence after which the gateway pings; 25 s
+	DeadAfter          time.Duration // silence after which a connection is dropped; 60 s
+	StuckAfter         time.Duration // time without a drained byte after which a lagging client is closed; 30 s
+	CloseTimeout       time.Duration // our close frame until the socket is closed anyway; 1 s
 
 	BacklogBytes    int // bytes that may wait for one client before broadcasts skip it; 256 KiB
 	SendBufferBytes int // SO_SNDBUF of upgraded sockets; 64 KiB
@@ -86,7 +86,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.MessagesPerSecond, 20)
 	orDefault(&c.MessageBurst, 40)
 	orDefault(&c.HandshakeTimeout, 5*time.Second)
-	orDefault(&c.FirstMessageTimeout, 5*time.Second)
+	orDefault(&c.HelloTimeout, 5*time.Second)
 	orDefault(&c.HalfMessageTimeout, 10*time.Second)
 	orDefault(&c.PingEvery, 25*time.Second)
 	orDefault(&c.DeadAfter, 60*time.Second)
@@ -125,7 +125,7 @@ func (c Config) validate() error {
 		wrong("gateway: dead after %v does not leave time to answer a ping sent after %v", c.DeadAfter, c.PingEvery)
 	}
 	for name, d := range map[string]time.Duration{
-		"handshake": c.HandshakeTimeout, "first message": c.FirstMessageTimeout, "half message": c.HalfMessageTimeout,
+		"handshake": c.HandshakeTimeout, "hello": c.HelloTimeout, "half message": c.HalfMessageTimeout,
 		"ping": c.PingEvery, "stuck": c.StuckAfter, "close": c.CloseTimeout,
 	} {
 		if d < time.Millisecond {

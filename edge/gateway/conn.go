@@ -56,7 +56,7 @@ type Conn struct {
 	gc      gnet.Conn
 	loop    *loop
 	in      *inbox   // what is half received; nil for an idle connection
-	backlog *backlog // what waits in gnet\'s buffer; nil for a client that keeps up
+	backlog *backlog // what waits in gnet's buffer; nil for a client that keeps up
 
 	remote netip.Addr // the client, after trusted proxies
 	refuse *headError // answer to any request head, decided on accept
@@ -70,7 +70,7 @@ type Conn struct {
 	handed  bool // now belongs to the HTTP server
 	counted bool // admission counted it under key()
 	adopted bool // came by Adopt
-	spoke   bool // a data message arrived
+	known   bool // Introduced was called
 	pinged  bool // no byte since the last ping
 	want    bool // Drained is owed
 	doomed  bool // guarded by loop.mu: to be closed because Post overflowed
@@ -89,6 +89,9 @@ func (c *Conn) Gateway() *Gateway { return c.loop.g }
 // Loop returns the number of c's event loop, for Gateway.PostLoop. It may be
 // called from anywhere.
 func (c *Conn) Loop() int { return c.loop.id }
+
+// Introduced says that the client has told who it is: it may be silent from now on.
+func (c *Conn) Introduced() { c.known = true }
 
 // Follow sets the channels whose broadcasts c gets, beginning with the next
 // broadcast. It also ends the pause that Skipped began.

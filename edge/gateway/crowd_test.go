@@ -31,7 +31,7 @@ func TestCrowdChild(t *testing.T) {
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: crowdLimit, Max: crowdLimit}); err != nil {
 		t.Fatal(err)
 	}
-	g := startWithHTTP(t, Config{HandshakeTimeout: time.Minute, FirstMessageTimeout: time.Minute}, &echo{})
+	g := startWithHTTP(t, Config{HandshakeTimeout: time.Minute, HelloTimeout: time.Minute}, &echo{})
 	fmt.Printf("addr %s max %d\n", g.Addr(), g.adm.max)
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); { // each line asks for the counters
 		text, _ := json.Marshal(g.Stats())

@@ -3,6 +3,8 @@ package gateway
 import (
 	"bufio"
 	"bytes"
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -242,6 +244,12 @@ func TestUpgradesAreAnsweredWith(t *testing.T) {
 			}
 			if tt.want != 101 && (res.Header.Get("Content-Type") != "application/problem+json" || !res.Close) {
 				t.Errorf("refused with %v", res.Header)
+			}
+			if tt.want != 101 {
+				var problem struct{ Code string }
+				if err := json.NewDecoder(res.Body).Decode(&problem); err != nil || problem.Code != cmp.Or(refusalCodes[tt.want], "malformed") {
+					t.Errorf("refused with code %q, %v", problem.Code, err)
+				}
 			}
 		})
 	}

@@ -22,6 +22,7 @@ import (
 type echo struct {
 	onOpen    func(c *Conn, req *Request)
 	onMessage func(c *Conn, op ws.OpCode, p []byte)
+	strangers bool // nobody is introduced by what it says
 	onSkipped func(c *Conn, b *Broadcast)
 	onDrained func(c *Conn)
 	onClose   func(c *Conn, code uint16, err error)
@@ -34,6 +35,9 @@ func (e *echo) Open(c *Conn, req *Request) {
 }
 
 func (e *echo) Message(c *Conn, op ws.OpCode, p []byte) {
+	if !e.strangers {
+		c.Introduced()
+	}
 	if e.onMessage != nil {
 		e.onMessage(c, op, p)
 		return

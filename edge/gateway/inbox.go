@@ -231,7 +231,6 @@ func (c *Conn) endPayload(in *inbox) {
 }
 
 func (c *Conn) onMessage(op ws.OpCode, payload []byte) {
-	c.spoke = true
 	c.loop.g.stats.messagesIn.Add(1)
 	c.loop.callMessage(c, op, payload)
 }

@@ -27,7 +27,7 @@ func TestPostedFollowsKeepTheirPlaceBetweenBroadcasts(t *testing.T) {
 	// last broadcast before: it must get the next one and all that follow.
 	opened := make(chan *Conn, 1000)
 	// A slice of 20 µs is one batch.
-	g := start(t, Config{sliceMax: 20 * time.Microsecond, Loops: 2, BroadcastsMax: 1 << 20, FirstMessageTimeout: time.Minute}, &echo{onOpen: func(c *Conn, _ *Request) { opened <- c }})
+	g := start(t, Config{sliceMax: 20 * time.Microsecond, Loops: 2, BroadcastsMax: 1 << 20, HelloTimeout: time.Minute}, &echo{onOpen: func(c *Conn, _ *Request) { opened <- c }})
 	const crowd, rounds = 600, 60
 	var conns []*Conn
 	var clients []*client

@@ -12,12 +12,12 @@ var errDead = errors.New("gateway: no sign of life")
 
 // times are the Config's durations in milliseconds.
 type times struct {
-	handshake, firstMessage, halfMessage, ping, dead, stuck, close int64
+	handshake, hello, halfMessage, ping, dead, stuck, close int64
 }
 
 func (c *Config) times() times {
 	return times{
-		handshake: c.HandshakeTimeout.Milliseconds(), firstMessage: c.FirstMessageTimeout.Milliseconds(), halfMessage: c.HalfMessageTimeout.Milliseconds(),
+		handshake: c.HandshakeTimeout.Milliseconds(), hello: c.HelloTimeout.Milliseconds(), halfMessage: c.HalfMessageTimeout.Milliseconds(),
 		ping: c.PingEvery.Milliseconds(), dead: c.DeadAfter.Milliseconds(), stuck: c.StuckAfter.Milliseconds(), close: c.CloseTimeout.Milliseconds(),
 	}
 }
@@ -25,7 +25,7 @@ func (c *Config) times() times {
 // sweepEvery is how often loops look for what is due: often enough for the
 // shortest time, and for a drained client to go on soon.
 func (t times) sweepEvery() time.Duration {
-	shortest := min(t.handshake, t.firstMessage, t.halfMessage, t.ping, t.dead, t.stuck, t.close)
+	shortest := min(t.handshake, t.hello, t.halfMessage, t.ping, t.dead, t.stuck, t.close)
 	return time.Duration(min(100, max(5, shortest/4))) * time.Millisecond
 }
 
@@ -88,13 +88,13 @@ func (c *Conn) checkOpen(now int64, t *times) int64 {
 			c.write(ws.CompiledPing)
 		}
 	}
-	if !c.spoke {
-		first := c.sinceMS + t.firstMessage
-		if now >= first {
+	if !c.known {
+		hello := c.sinceMS + t.hello
+		if now >= hello {
 			c.Close(CodeNoHello, "no hello in time")
 			return now
 		}
-		due = min(due, first)
+		due = min(due, hello)
 	}
 	if c.in != nil {
 		half := c.in.sinceMS + t.halfMessage

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha1"
 	"encoding/base64"
 	"fmt"
@@ -101,10 +102,18 @@ func (r *Request) offers(subprotocol string) bool {
 	return false
 }
 
+// refusalCodes are the stable codes of refusals, of those that core has; all other
+// statuses are malformed.
+var refusalCodes = map[int]string{
+	http.StatusForbidden: "unauthorized", http.StatusNotFound: "not_found", http.StatusUpgradeRequired: "invalid",
+	http.StatusTooManyRequests: "too_many", http.StatusServiceUnavailable: "unavailable",
+}
+
 // appendRefusal appends a whole answer that says why and closes.
 func appendRefusal(dst []byte, e *headError) []byte {
 	title := http.StatusText(e.status)
-	body := fmt.Sprintf(`{"type":"about:blank","title":%q,"status":%d,"detail":%q}`+"\n", title, e.status, e.detail)
+	code := cmp.Or(refusalCodes[e.status], "malformed")
+	body := fmt.Sprintf(`{"type":"about:blank","title":%q,"status":%d,"code":%q,"detail":%q}`+"\n", title, e.status, code, e.detail)
 	dst = fmt.Appendf(dst, "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\nConnection: close\r\n", e.status, title, len(body))
 	switch e.status {
 	case http.StatusUpgradeRequired:

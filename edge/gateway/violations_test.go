@@ -36,7 +36,7 @@ func closeFrame(code uint16, reason string) string {
 func TestViolationsCloseWithTheirCode(t *testing.T) {
 	rec := &recorder{}
 	g := start(t, Config{
-		FirstMessageTimeout: time.Minute, HalfMessageTimeout: time.Minute, MessageBytesMax: 2048, ConnsPerAddress: -1,
+		HelloTimeout: time.Minute, HalfMessageTimeout: time.Minute, MessageBytesMax: 2048, ConnsPerAddress: -1,
 	}, &echo{onClose: rec.close})
 	for i, tt := range []struct {
 		name string // reads on from "the gateway closes ..."
@@ -108,8 +108,8 @@ func TestViolationsCloseWithTheirCode(t *testing.T) {
 }
 
 func TestSilenceIsClosedWithItsCode(t *testing.T) {
-	half := Config{HalfMessageTimeout: 200 * time.Millisecond, FirstMessageTimeout: time.Minute}
-	first := Config{HalfMessageTimeout: time.Minute, FirstMessageTimeout: 200 * time.Millisecond}
+	half := Config{HalfMessageTimeout: 200 * time.Millisecond, HelloTimeout: time.Minute}
+	first := Config{HalfMessageTimeout: time.Minute, HelloTimeout: 200 * time.Millisecond}
 	for _, tt := range []struct {
 		name string // reads on from "the gateway closes ..."
 		cfg  Config
@@ -121,10 +121,11 @@ func TestSilenceIsClosedWithItsCode(t *testing.T) {
 		{"a message that lacks its last fragment with 1008", half, masked(0x82, "hello") + masked(0x02, "hello"), 1008},
 		{"a client without a hello with 4001", first, "", CodeNoHello},
 		{"a client that only pings with 4001", first, masked(0x89, "p"), CodeNoHello},
+		{"a client that says all but who it is with 4001", first, masked(0x82, "stranger"), CodeNoHello},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			rec := &recorder{}
-			g := start(t, tt.cfg, &echo{onClose: rec.close})
+			g := start(t, tt.cfg, &echo{onClose: rec.close, strangers: tt.want == CodeNoHello})
 			c := dial(t, g)
 			c.send(tt.send)
 			if got := c.closed(); got != tt.want {
@@ -237,7 +238,7 @@ func TestAClientThatAnswersPingsStays(t *testing.T) {
 
 func TestASilentClientIsPingedAndThenDropped(t *testing.T) {
 	rec := &recorder{}
-	g := start(t, Config{PingEvery: 20 * time.Millisecond, DeadAfter: 2 * time.Second, FirstMessageTimeout: time.Minute}, &echo{onClose: rec.close})
+	g := start(t, Config{PingEvery: 20 * time.Millisecond, DeadAfter: 2 * time.Second, HelloTimeout: time.Minute}, &echo{onClose: rec.close})
 	c := dial(t, g)
 	coretest.Eventually(t, "dropping it", func() bool { return rec.count() == 1 })
 	if code, err := rec.end(0); code != codeAbnormal || err != errDead {

@@ -52,7 +52,7 @@ func (cl *client) refuse(number uint32, err error) {
 
 func (cl *client) refuseWith(number uint32, err error, a core.Allowance) {
 	cl.send(wire.AppendFrame(nil, refusal(number, err, a)))
-	if code := Replies[core.CodeOf(err)].Close; code != closeStaysOpen {
+	if code, ends := closes[core.CodeOf(err)]; ends {
 		cl.conn.Close(code, core.CodeOf(err).String())
 	}
 }

@@ -38,6 +38,7 @@ func (cl *client) hello(payload []byte) {
 		cl.user = cl.srv.users.join(u, cl)
 	}
 	cl.introduced, cl.instance = true, h.Instance
+	cl.conn.Introduced()
 	if cl.user != nil {
 		cl.instance ^= cl.user.ID // two users with the same instance are not one page
 	}

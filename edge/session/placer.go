@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,6 +62,9 @@ const (
 type placer struct {
 	lanes []*lane
 	spare atomic.Int64 // places that no lane has for itself and that are free
+
+	calls  context.Context // of the sequencer; ends with GiveUp
+	giveUp context.CancelCauseFunc
 }
 
 func (p *placer) init(s *Server) {
@@ -69,10 +73,18 @@ func (p *placer) init(s *Server) {
 		own = placementsMax / 2 / n
 	}
 	p.spare.Store(int64(placementsMax - n*own))
+	p.calls, p.giveUp = context.WithCancelCause(context.Background())
 	for range n {
 		p.lanes = append(p.lanes, &lane{srv: s, own: own, spare: &p.spare, gather: s.opt.Gather, ready: make(chan struct{}, 1)})
 	}
 }
+
+// GiveUp ends every call of the sequencer: what it has not answered is unknown, and
+// so is what still waits. It is for the end, when nobody is left to be told; without
+// it a sequencer that hangs would hold up Run.
+func (s *Server) GiveUp() { s.placer.giveUp(errGivenUp) }
+
+var errGivenUp = errors.New("the server ended before the sequencer answered")
 
 func (p *placer) add(cl *client, pl core.Placement) bool {
 	return p.lanes[int(pl.Shard)%len(p.lanes)].add(cl, pl)
@@ -170,7 +182,7 @@ func (p *lane) run(ctx context.Context) {
 			}
 			for at := 0; at < len(asked); at += batchMax {
 				end := min(at+batchMax, len(asked))
-				p.place(context.WithoutCancel(ctx), askers[at:end], asked[at:end])
+				p.place(askers[at:end], asked[at:end])
 			}
 			clear(askers)
 		}
@@ -201,13 +213,13 @@ func (p *lane) gatherMore(ctx context.Context, timer *time.Timer) {
 }
 
 // place decides one batch and answers it, one posted function a loop.
-func (p *lane) place(ctx context.Context, askers []*client, asked []core.Placement) {
+func (p *lane) place(askers []*client, asked []core.Placement) {
 	if cap(p.outcomes) < len(asked) {
 		p.outcomes = make([]core.Outcome, min(batchMax, 2*len(asked)))
 	}
 	outcomes := p.outcomes[:len(asked)]
 	clear(outcomes)
-	failed := p.srv.opt.Sequencer.Place(ctx, asked, outcomes)
+	failed := p.srv.opt.Sequencer.Place(p.srv.placer.calls, asked, outcomes)
 	if failed != nil {
 		p.srv.opt.Logger.Error("placements failed", "count", len(asked), "err", failed)
 	}

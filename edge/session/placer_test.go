@@ -19,7 +19,8 @@ import (
 	"pixelwall/wire"
 )
 
-// A slowSequencer stores what it is given when the gate of its shard is open.
+// A slowSequencer stores what it is given when the gate of its shard is open. A call
+// that is given up before fails.
 type slowSequencer struct {
 	gates [core.ShardsMax]chan struct{}
 	lost  func(core.Request) bool // requests whose outcome gets lost; nil: none
@@ -48,12 +49,16 @@ func newSlowSequencer(shut ...core.ShardID) *slowSequencer {
 	return q
 }
 
-func (q *slowSequencer) Place(_ context.Context, ps []core.Placement, out []core.Outcome) error {
+func (q *slowSequencer) Place(ctx context.Context, ps []core.Placement, out []core.Outcome) error {
 	q.mu.Lock()
 	q.calls = append(q.calls, len(ps))
 	q.mu.Unlock()
 	for i, p := range ps {
-		<-q.gates[p.Shard]
+		select {
+		case <-q.gates[p.Shard]:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 		q.mu.Lock()
 		q.heads[p.Shard]++
 		out[i] = core.Outcome{Shard: p.Shard, Seq: q.heads[p.Shard], TimeMS: 1}
@@ -290,6 +295,45 @@ func TestACallThatFailsIsUnknown(t *testing.T) {
 	k := newTalk(t, q, func(*Options) {})
 	k.place(1, 0)
 	k.leaves()
+}
+
+// A sequencer that hangs holds up the end no longer than until it is given up. What it
+// was given, and what waited behind that, is then unknown and not refused.
+func TestASequencerThatHangsIsGivenUp(t *testing.T) {
+	q := newSlowSequencer(0)
+	k := newTalk(t, q, func(*Options) {})
+	k.place(1, 0)
+	k.eventually("a call", func() bool { return len(q.sizes()) == 1 })
+	k.place(2, 0)
+	k.eventually("one waiting", func() bool {
+		l := k.srv.placer.lanes[0]
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.asked) == 1
+	})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		k.stop()
+	}()
+	select {
+	case <-ended:
+		t.Error("what was under way was not waited for")
+	case <-time.After(50 * time.Millisecond):
+	}
+	k.srv.GiveUp()
+	select {
+	case <-ended:
+	case <-time.After(5 * time.Second):
+		close(q.gates[0])
+		t.Fatal("the end waits for a sequencer that hangs")
+	}
+	k.leaves()
+	for result, n := range k.srv.Stats().Results {
+		if want := map[string]int64{"unknown": 2}[result]; n != want {
+			t.Errorf("%d placements are counted as %s, want %d", n, result, want)
+		}
+	}
 }
 
 // painters is a Verify for which each token is another user.

@@ -62,10 +62,10 @@ func (k *Keys) add(secret []byte) error {
 }
 
 // ParseKeys reads what Keys.Format writes: a line that names the format, one
-// "salt" and one or more "key" lines, the signing one first. For an environment
-// variable ";" stands for the end of a line. Errors name the line, never what it holds.
+// "salt" and one or more "key" lines, the signing one first. Errors name the line, never what
+// it holds.
 func ParseKeys(text string) (*Keys, error) {
-	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' || r == ';' })
+	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' })
 	if len(lines) == 0 || strings.TrimSpace(lines[0]) != keysHeader {
 		return nil, fmt.Errorf("token keys: the first line is not %q", keysHeader)
 	}
