@@ -26,7 +26,7 @@ import (
 // Options is every flag of the audit. Their names and environment variables are
 // those of the edge.
 type Options struct {
-	Redis          []string      `help:"host:port of Redis, several for a Redis Cluster" required:""`
+	Redis          []string      `help:"host:port of Redis: one server, a master and its replicas, or nodes of a Redis Cluster" required:""`
 	RedisUser      string        `help:"ACL user for Redis"`
 	RedisPassword  string        `help:"its password; better in the environment"`
 	RedisPrefix    string        `help:"first part of every Redis key" default:"pw"`

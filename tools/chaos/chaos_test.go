@@ -40,7 +40,7 @@ type scenario struct {
 	run   func(t *testing.T, seed uint64)
 }
 
-// scenarios is the list of faults; their numbers are those of the test matrix.
+// scenarios is the list of faults; their numbers are names, for CHAOS=T4.
 func scenarios() (all []scenario) {
 	for _, group := range [][]scenario{edgeFaults, redisFaults, kafkaFaults, relayFaults} {
 		all = append(all, group...)

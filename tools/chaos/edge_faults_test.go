@@ -13,7 +13,7 @@ import (
 	"pixelwall/wire"
 )
 
-// T25, a placement in the middle of resuming, is tested with thousands of seeds in
+// A placement in the middle of resuming is tested with thousands of seeds in
 // edge/fanout, TestJoinsRaceTicks: it needs no cluster.
 var edgeFaults = []scenario{
 	{"T1 edge killed", true, edgeKilled},

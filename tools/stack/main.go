@@ -153,21 +153,17 @@ func (install) Run(ctx context.Context, c *cli) error {
 	return servers.Install(ctx, servers.Options{Dir: c.Dir, Cache: c.Cache, Progress: progress})
 }
 
-// print writes the addresses as lines that a shell can source. Replicas outside
-// a cluster are left out: an edge finds no master through them.
+// print writes the addresses as lines that a shell can source. Replicas are among
+// them: an edge finds the master, and its successor.
 func (u *which) print(w io.Writer, s *servers.Stack) {
 	prefix := "PIXELWALL_"
 	if u.Test {
 		prefix = "PIXELWALL_TEST_"
 	}
-	redis := s.Redis
-	if !u.RedisCluster && len(redis) > 0 {
-		redis = redis[:1]
-	}
 	for _, line := range []struct {
 		name string
 		of   []*servers.Server
-	}{{"REDIS", redis}, {"KAFKA", s.Kafka}, {"SCYLLA", s.Cassandra}} {
+	}{{"REDIS", s.Redis}, {"KAFKA", s.Kafka}, {"SCYLLA", s.Cassandra}} {
 		if len(line.of) > 0 {
 			fmt.Fprintf(w, "%s%s=%s\n", prefix, line.name, strings.Join(servers.Addrs(line.of), ","))
 		}

@@ -54,8 +54,9 @@ func TestUpRunsInTheBackgroundUntilDown(t *testing.T) {
 	t.Cleanup(func() { stack(t, "down", in).Run() })
 	out := output(t, "up", in, "--only=redis", "--redis-replicas=1")
 	addr, ok := strings.CutPrefix(strings.TrimSpace(out), "PIXELWALL_REDIS=127.0.0.1:")
-	if !ok || strings.ContainsAny(addr, ",\n") {
-		t.Fatalf("up prints %q, want the one line of the master", out)
+	addr, replica, both := strings.Cut(addr, ",127.0.0.1:")
+	if !ok || !both || strings.ContainsAny(replica, ",\n") {
+		t.Fatalf("up prints %q, want one line of the master and its replica", out)
 	}
 	if text, err := stack(t, "up", in, "--only=redis").CombinedOutput(); err == nil || !strings.Contains(string(text), "already") {
 		t.Errorf("a second up: %v, %s", err, text)
@@ -156,8 +157,8 @@ func TestAddresses(t *testing.T) {
 		w    which
 		want string
 	}{
-		{which{}, "PIXELWALL_REDIS=127.0.0.1:1\nPIXELWALL_KAFKA=127.0.0.1:3,127.0.0.1:4\nPIXELWALL_SCYLLA=127.0.0.1:5\n"},
-		{which{RedisCluster: true, Test: true}, "PIXELWALL_TEST_REDIS=127.0.0.1:1,127.0.0.1:2\nPIXELWALL_TEST_KAFKA=127.0.0.1:3,127.0.0.1:4\nPIXELWALL_TEST_SCYLLA=127.0.0.1:5\n"},
+		{which{}, "PIXELWALL_REDIS=127.0.0.1:1,127.0.0.1:2\nPIXELWALL_KAFKA=127.0.0.1:3,127.0.0.1:4\nPIXELWALL_SCYLLA=127.0.0.1:5\n"},
+		{which{Test: true}, "PIXELWALL_TEST_REDIS=127.0.0.1:1,127.0.0.1:2\nPIXELWALL_TEST_KAFKA=127.0.0.1:3,127.0.0.1:4\nPIXELWALL_TEST_SCYLLA=127.0.0.1:5\n"},
 	} {
 		var out bytes.Buffer
 		if tt.w.print(&out, s); out.String() != tt.want {
