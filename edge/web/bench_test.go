@@ -3,7 +3,6 @@ package web
 import (
 	"encoding/hex"
 	"fmt"
-	"os"
 	"slices"
 	"testing"
 
@@ -17,11 +16,7 @@ const decodeMaxMS = 5
 // BenchmarkTheWorkerDecodes35000Placements measures the committed bundle: four
 // shards' batches of 35 000 placements of r/place 2017, as they go out.
 func BenchmarkTheWorkerDecodes35000Placements(b *testing.B) {
-	const path = "../../../shared/data/place2017_last89min_1000x1000.pxt.gz"
-	if _, err := os.Stat(path); err != nil {
-		b.Skip("no trace here: ", path)
-	}
-	vectors, pixels := busyTick(b, path)
+	vectors, pixels := busyTick(b, placeTrace(b))
 	p := openPage(b, startEdge(b).url+"/?debug", desktop)
 	p.until("globalThis.pixelwall")
 	const rounds, warm = 60, 20

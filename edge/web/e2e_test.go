@@ -6,11 +6,12 @@ import (
 	"image/png"
 	"io"
 	"net/http"
-	"os"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -227,23 +228,14 @@ func TestAReloadSendsAgainWhatWasNotAnswered(t *testing.T) {
 // Pages that watch the real trace being painted, fast, end with the canvas that
 // a page has which comes afterwards.
 func TestPagesStayEqualDuringAReplay(t *testing.T) {
-	const traceFile = "../../../shared/data/place2017_last89min_1000x1000.pxt.gz"
-	path, err := filepath.Abs(traceFile)
-	if _, missing := os.Stat(traceFile); err != nil || missing != nil {
-		t.Skip("no trace here: ", traceFile)
-	}
+	path := placeTrace(t)
 	s := startEdge(t, "--cooldown", "0", "--start-canvas", path, "--tick", "50ms")
-	replay := filepath.Join(t.TempDir(), "loadtest")
-	if out, err := exec.Command("go", "build", "-o", replay, "pixelwall/loadtest").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
 	gl := openPage(t, s.url+"/?debug", desktop)
 	flat := openPage(t, s.url+"/?debug&renderer=2d", desktop)
 	gl.untilLive()
 	flat.untilLive()
-	socket := strings.Replace(s.url, "http", "ws", 1) + "/ws"
-	if out, err := exec.Command(replay, "replay", "--url", socket, "--trace", path, "--for", "300s", "--speed", "100", "--watchers", "1").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	if err := <-s.replay(path, "--for", "300s", "--speed", "100"); err != nil {
+		t.Fatal(err)
 	}
 	late := openPage(t, s.url+"/?debug", desktop)
 	late.untilLive()
@@ -278,6 +270,35 @@ func TestATokenThatIsRefusedMakesANewGuest(t *testing.T) {
 	p.click(p.cell(60, 61))
 	p.until("pixelwall.report().then((r) => r.unanswered === 0)")
 	p.until("pixelwall.state().hopes === 0")
+	p.untilDrawn(60, 61, red)
+}
+
+// Many behind one address may have used up its guests.
+func TestWithoutANewGuestARefusedTokenWatches(t *testing.T) {
+	s := startEdge(t, "--cooldown", "0", "--guests-per-hour", "1", "--trusted-proxies", "127.0.0.0/8")
+	to, err := url.Parse(s.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Our own machine has no budget, so both come through a proxy.
+	proxy := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(to)
+		r.Out.Host = r.In.Host
+		r.Out.Header.Set("X-Forwarded-For", "203.0.113.9")
+	}})
+	t.Cleanup(func() {
+		proxy.CloseClientConnections()
+		proxy.Close()
+	})
+	painter := openPage(t, proxy.URL+"/?debug#60,60,20", desktop)
+	painter.untilLive()
+	p := openPage(t, proxy.URL+"/?debug#60,60,20", desktop)
+	p.until("document.getElementById('banner').textContent.includes('You are watching')")
+	eval[bool](p, "(localStorage.setItem('pixelwall-session', JSON.stringify({token: 'forged', name: 'x', expires: Date.now() + 1e9})), true)")
+	p.do(chromedp.Reload())
+	p.until("globalThis.pixelwall && document.documentElement.dataset.link === 'live' && document.getElementById('banner').textContent.includes('You are watching')")
+	painter.key("6")
+	painter.click(painter.cell(60, 61))
 	p.untilDrawn(60, 61, red)
 }
 

@@ -3,9 +3,13 @@ package web
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -115,4 +119,37 @@ func paintWindow(conn net.Conn, number uint32, where func(number uint32) wire.Pl
 		}
 	}
 	return placed, nil
+}
+
+// placeTrace returns the path of a recorded r/place, or skips t.
+func placeTrace(t testing.TB) string {
+	t.Helper()
+	path, err := filepath.Abs("../../../shared/data/place2017_last89min_1000x1000.pxt.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Skip("no trace here: ", path)
+	}
+	return path
+}
+
+// replay paints a trace with as many painters as it has, and says how that ended.
+func (s *server) replay(path string, args ...string) <-chan error {
+	s.t.Helper()
+	exe := filepath.Join(s.t.TempDir(), "loadtest")
+	if out, err := exec.Command("go", "build", "-o", exe, "pixelwall/loadtest").CombinedOutput(); err != nil {
+		s.t.Fatalf("%v\n%s", err, out)
+	}
+	socket := strings.Replace(s.url, "http", "ws", 1) + "/ws"
+	run := exec.CommandContext(s.t.Context(), exe, append([]string{"replay", "--url", socket, "--trace", path, "--watchers", "1"}, args...)...)
+	ended := make(chan error, 1)
+	go func() {
+		out, err := run.CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("replay: %w\n%s", err, out)
+		}
+		ended <- err
+	}()
+	return ended
 }

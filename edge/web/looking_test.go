@@ -97,6 +97,18 @@ func TestWaysToGetSomewhere(t *testing.T) {
 	p.do(chromedp.SetValue(chromedp.CSS("#goto input"), "(20 30)"))
 	p.key(kb.Enter)
 	p.until("location.hash === '#20,30,16'")
+	// The cell cursor has come along, and Enter paints there and nowhere else.
+	p.until("document.getElementById('live').textContent.startsWith('20, 30, ')")
+	p.key("6" + kb.Enter)
+	p.untilDrawn(20, 30, red)
+	p.until("pixelwall.report().then((r) => r.unanswered === 0)")
+	// What is out of sight is shown first.
+	p.look(500, 500, 20)
+	p.key(kb.Enter)
+	p.until("pixelwall.cell(20, 30).x > 0 && pixelwall.cell(20, 30).x < innerWidth")
+	if got := s.metric("pixelwall_session_placements_total"); got != "1" {
+		t.Errorf("%s placements reached the server, want 1", got)
+	}
 
 	p.click(p.at("#zoom-actual"))
 	p.until("pixelwall.state().scale === 1 && !pixelwall.state().moving")

@@ -119,7 +119,7 @@ func TestPicturesOfLooking(t *testing.T) {
 	}
 }
 
-// TestPicturesOfTemplates takes pictures of the panel, as TestPictures does of
+// TestPicturesOfTemplates takes pictures of the panel, as TestPicturesOfMoments does of
 // the page.
 func TestPicturesOfTemplates(t *testing.T) {
 	dir := os.Getenv("PICTURES")

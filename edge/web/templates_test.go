@@ -379,6 +379,17 @@ func TestATemplateIsDroppedPastedAndShared(t *testing.T) {
 	if there := friend.untilCounted(1)[0]; there != got[0] {
 		t.Errorf("the friend has %+v, want %+v", there, got[0])
 	}
+
+	// Whatever colours look like to this person, the link has the true ones. Where
+	// there is no clipboard, as over plain HTTP, it can be copied by hand.
+	link := eval[string](p, "copied")
+	eval[bool](p, "(Object.defineProperty(navigator, 'clipboard', { value: undefined }), document.querySelector('[data-preference=vision]').value = 'grey', document.querySelector('[data-preference=vision]').dispatchEvent(new Event('change')), true)")
+	eval[bool](p, "([...document.querySelectorAll('#template-list .settings button')].find((b) => b.textContent === 'Copy link').click(), true)")
+	p.until("document.querySelector('#template-list .copied')")
+	if field := eval[string](p, "document.querySelector('#template-list .copied').value"); field != link {
+		t.Errorf("to be copied by hand is\n%s\nwant\n%s", field, link)
+	}
+	p.untilCounted(2)
 }
 
 func TestATemplateIsDrawnAsItsSettingsSay(t *testing.T) {

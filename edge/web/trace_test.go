@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,9 +16,10 @@ import (
 
 // threads is what the threads of a page did, milliseconds each.
 type threads struct {
-	frames    []float64 // processor time of script on the main thread, a frame
-	worker    []float64 // processor time of script in the worker, a task
-	intervals []float64 // between two frames, by the clock
+	frames    []float64          // processor time of script on the main thread, a frame
+	worker    []float64          // processor time of script in the worker, a task
+	intervals []float64          // between two frames, by the clock
+	marks     map[string]float64 // when the page last marked something, microseconds
 }
 
 func (t *threads) add(more threads) {
@@ -29,12 +31,12 @@ func (t *threads) add(more threads) {
 // A traceEvent is one of Chromium's: times are microseconds, TDur is the
 // processor time of the thread.
 type traceEvent struct {
-	Name, Ph string
-	Pid, Tid int
-	Ts       float64
-	Dur      float64
-	TDur     float64
-	Args     struct{ Name string }
+	Name, Ph, Cat string
+	Pid, Tid      int
+	Ts            float64
+	Dur           float64
+	TDur          float64
+	Args          struct{ Name string }
 }
 
 // traced runs f while Chromium writes down what its threads do.
@@ -65,7 +67,7 @@ func (p *page) traced(f func()) threads {
 	call := func(run func(ctx context.Context, tab *chromedp.Target) error) { p.do(chromedp.Func(run)) }
 	call(func(ctx context.Context, tab *chromedp.Target) error {
 		_, err := cdp.Call(ctx, tab, tracing.Start, tracing.StartParams{TraceConfig: &tracing.TraceConfig{
-			IncludedCategories: []string{"devtools.timeline", "__metadata"}, ExcludedCategories: []string{"*"},
+			IncludedCategories: []string{"devtools.timeline", "blink.user_timing", "__metadata"}, ExcludedCategories: []string{"*"},
 		}})
 		return err
 	})
@@ -89,10 +91,13 @@ type thread struct{ pid, tid int }
 // readTrace finds the page's main thread and its worker, which are those of their
 // kinds that ran script for longest.
 func readTrace(events []traceEvent) (t threads) {
+	t.marks = map[string]float64{}
 	names, byThread, busy := map[thread]string{}, map[thread][]traceEvent{}, map[thread]float64{}
 	for _, e := range events {
 		at := thread{e.Pid, e.Tid}
 		switch {
+		case strings.Contains(e.Cat, "blink.user_timing"):
+			t.marks[e.Name] = e.Ts
 		case e.Ph == "M" && e.Name == "thread_name":
 			names[at] = e.Args.Name
 		case e.Ph == "X" && (e.Name == "FunctionCall" || e.Name == "FireAnimationFrame"):

@@ -128,6 +128,7 @@ func TestWhereWebSocketsAreBlockedTheCanvasIsShownByHTTP(t *testing.T) {
 	if got := blocked.drawn(94, 94); got != white {
 		t.Errorf("the cell is %s, want %s", got, white)
 	}
+	blocked.audit(readAxe(t), "polling")
 }
 
 func TestTheCanvasMayComeBeforeItsFacts(t *testing.T) {
@@ -180,6 +181,17 @@ func TestAPageInOneShardWatchesThatShardOnly(t *testing.T) {
 	p.until(watched("1"))
 	p.key("r")
 	p.until(watched("0,1,2,3"))
+}
+
+func TestThePageNoticesThatItWasMovedHoweverMuchIsPainted(t *testing.T) {
+	s := startEdge(t, "--cooldown", "0", "--tick", "50ms")
+	p := openPage(t, s.url+"/?debug#100,100,2", desktop)
+	p.untilLive()
+	startFlood(t, s.url, 1000, 300)
+	p.until("pixelwall.report().then((r) => r.shards.filter((s) => s.watched).map((s) => s.shard).join() === '0')")
+	p.key("ddddd")
+	p.until("Number(location.hash.slice(1).split(',')[0]) > 500")
+	p.until("pixelwall.report().then((r) => r.shards.some((s) => s.watched && s.shard === 1))")
 }
 
 func TestTheLinkFollowsTheView(t *testing.T) {

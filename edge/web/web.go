@@ -29,11 +29,6 @@ var dist embed.FS
 
 // Options is what the operator decides about the page.
 type Options struct {
-	// FrameAncestors are the sites that may show the page in a frame, as CSP
-	// writes them. None: no other site.
-	FrameAncestors []string
-	// CanvasOrigin is the origin of the canvas's CDN, "" for this server's own.
-	CanvasOrigin string
 	// PublicURL is scheme and host of links, "" where nobody said.
 	PublicURL string
 	// Size returns the size of the canvas; without it share links have no picture.
@@ -59,7 +54,8 @@ const (
 )
 
 // Handler returns a function that answers requests for the page and its assets
-// and reports whether the request was one. The bodies that it sets are shared by
+// and reports whether the request was one. What the page may load is said by the
+// API, which knows its addresses. The bodies that it sets are shared by
 // all requests and never written to.
 func Handler(opts Options) func(ctx *fasthttp.RequestCtx) bool {
 	bundle, err := fs.Sub(dist, "dist")
@@ -73,7 +69,6 @@ func handler(bundle fs.FS, opts Options) func(ctx *fasthttp.RequestCtx) bool {
 	files := load(bundle)
 	sharer := newSharer(files["/"].plain.body, opts)
 	files["/"] = newFile("index.html", sharer.front(), revalidate)
-	policy := contentSecurityPolicy(opts)
 	return func(ctx *fasthttp.RequestCtx) bool {
 		f := files[string(ctx.Path())]
 		if f == nil {
@@ -91,12 +86,12 @@ func handler(bundle fs.FS, opts Options) func(ctx *fasthttp.RequestCtx) bool {
 				}
 			}
 		}
-		serve(ctx, f, policy)
+		serve(ctx, f)
 		return true
 	}
 }
 
-func serve(ctx *fasthttp.RequestCtx, f *file, policy string) {
+func serve(ctx *fasthttp.RequestCtx, f *file) {
 	v, encoding := f.plain, ""
 	switch accepts := &ctx.Request.Header; {
 	case f.br.body != nil && accepts.HasAcceptEncoding("br"):
@@ -105,7 +100,6 @@ func serve(ctx *fasthttp.RequestCtx, f *file, policy string) {
 		v, encoding = f.gzip, "gzip"
 	}
 	h := &ctx.Response.Header
-	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cache-Control", f.cacheControl)
@@ -222,22 +216,4 @@ func contentType(name string) string {
 		return "image/png"
 	}
 	panic(fmt.Sprintf("web: no content type for %s", name))
-}
-
-// contentSecurityPolicy lets the page use what is its own, plus https: for
-// pictures and data that a person may name by URL; nothing inline, nothing
-// evaluated.
-func contentSecurityPolicy(opts Options) string {
-	connect := "'self' https:"
-	if opts.CanvasOrigin != "" {
-		connect += " " + opts.CanvasOrigin
-	}
-	ancestors := "'self'"
-	if len(opts.FrameAncestors) > 0 {
-		ancestors += " " + strings.Join(opts.FrameAncestors, " ")
-	}
-	return strings.Join([]string{
-		"default-src 'none'", "script-src 'self'", "worker-src 'self'", "manifest-src 'self'", "style-src 'self'", "img-src 'self' blob: data: https:",
-		"connect-src " + connect, "base-uri 'none'", "form-action 'none'", "frame-ancestors " + ancestors,
-	}, "; ")
 }

@@ -126,31 +126,6 @@ func plain(t *testing.T, res *fasthttp.Response) string {
 	return string(body)
 }
 
-func TestContentSecurityPolicy(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		opts Options
-		has  []string
-	}{
-		{"no other site may frame it by default", Options{}, []string{"frame-ancestors 'self'", "default-src 'none'", "connect-src 'self' https:;"}},
-		{"a named site may", Options{FrameAncestors: []string{"https://a.example"}}, []string{"frame-ancestors 'self' https://a.example"}},
-		{"the CDN may be asked", Options{CanvasOrigin: "http://cdn.example"}, []string{"connect-src 'self' https: http://cdn.example;"}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			res, _ := ask(Handler(tt.opts), "GET", "/")
-			policy := string(res.Header.Peek("Content-Security-Policy"))
-			for _, part := range tt.has {
-				if !strings.Contains(policy, part) {
-					t.Errorf("%q lacks %q", policy, part)
-				}
-			}
-			if strings.Contains(policy, "unsafe") {
-				t.Errorf("%q allows something unsafe", policy)
-			}
-		})
-	}
-}
-
 // What a first visit loads is what a slow network feels: the page, what it names,
 // and one language.
 func TestTheBundleIsSmall(t *testing.T) {

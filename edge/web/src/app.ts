@@ -2,7 +2,7 @@
 
 import { number, t } from "./i18n/i18n";
 import type { PointerKind } from "./input/gestures";
-import { Keys, type Command } from "./input/keys";
+import { Keys, keyOf, type Command } from "./input/keys";
 import { bindPointers } from "./input/pointer";
 import { Looking } from "./looking";
 import type { FromWorker, LinkState, Session, ToWorker } from "./net/link";
@@ -17,10 +17,11 @@ import { Banner } from "./ui/banner";
 import { Cooldown } from "./ui/cooldown";
 import { Dock } from "./ui/dock";
 import { byID, settings } from "./ui/dom";
+import { showLoading } from "./ui/loading";
 import { Dropper } from "./ui/dropper";
 import { Inspector } from "./ui/inspector";
 import { PaletteBar } from "./ui/palette";
-import { announceReady, ReadyEdge } from "./ui/ready";
+import { announceReady, prepareSound, ReadyEdge } from "./ui/ready";
 import { TemplatesPanel } from "./ui/templates/panel";
 import { say, toast } from "./ui/toasts";
 
@@ -48,11 +49,11 @@ export class App {
   private keptMS: number | null = null;
   private resumed = false;
   /** Shards that came before the canvas's facts; at most all of one canvas. */
-  private readonly early: Extract<FromWorker, { kind: "shard" }>[] = [];
+  private early: Extract<FromWorker, { kind: "shards" }>["shards"] = [];
 
   constructor(private readonly worker: Worker, private readonly placements: Placements, query: URLSearchParams, spawn: () => Worker) {
     this.dock = new Dock(this.cooldown, () => this.painter.confirm());
-    this.banner = new Banner(() => this.send({ kind: "wake" }));
+    this.banner = new Banner(() => this.send({ kind: "wake", why: "person" }));
     this.palette = new PaletteBar(() => this.refresh());
     this.stage = new Stage(
       { drawn: () => this.drawn(), watch: (shards) => this.send({ kind: "view", shards }) },
@@ -71,8 +72,9 @@ export class App {
       linkTo: (x, y) => this.stage.link(x, y),
       pick: (color) => this.pick(color),
     });
+    const { painter } = this;
     this.looking = new Looking({
-      stage: this.stage, palette: this.palette, move: (go) => this.moved(go), pan: (dx, dy) => this.pan(dx, dy),
+      stage: this.stage, palette: this.palette, move: (go) => this.moved(go), pan: (dx, dy) => this.pan(dx, dy), point: (x, y) => painter.arrive(x, y, byTouch() ? "touch" : "keys"),
     });
     this.templates = new Templates({
       stage: this.stage, converter: new Converter(spawn),
@@ -88,6 +90,7 @@ export class App {
     if (!query.has("kiosk")) this.bindHands();
     worker.addEventListener("message", (e: MessageEvent<FromWorker>) => this.hear(e.data));
     this.send({ kind: "start", origin: location.origin, instance: placements.instance, session: savedSession(), unanswered: placements.unanswered });
+    if (document.hidden) this.send({ kind: "hidden", hidden: true });
     setInterval(() => this.refresh(), 200);
   }
 
@@ -108,9 +111,10 @@ export class App {
         if (!this.resumed) this.painter.resume(this.placements.unanswered);
         this.resumed = true;
         break;
-      case "shard":
-        if (picture) picture.load(m.shard, m.pixels);
-        else this.early.push(m);
+      case "loading": return showLoading(m.share);
+      case "shards":
+        if (picture) for (const s of m.shards) picture.load(s.shard, s.pixels);
+        else this.early.push(...m.shards);
         this.looking.loaded();
         return this.stage.request();
       case "pixels":
@@ -206,6 +210,7 @@ export class App {
     byID("zoom-out").addEventListener("click", () => zoom(1 / zoomStep));
     byID("zoom-fit").addEventListener("click", () => stage.fit(true));
     byID("help-open").addEventListener("click", () => byID<HTMLDialogElement>("help").showModal());
+    for (const touched of ["pointerdown", "keydown"]) addEventListener(touched, prepareSound, true);
     const single = () => (this.keys.single = preference("singleKeys"));
     onPreference(single);
     single();
@@ -215,13 +220,13 @@ export class App {
   private bind(): void {
     document.addEventListener("visibilitychange", () => {
       this.send({ kind: "hidden", hidden: document.hidden });
-      if (!document.hidden) this.send({ kind: "wake" });
+      if (!document.hidden) this.send({ kind: "wake", why: "shown" });
     });
     // A page that was left may be kept, frozen, for a return. Its connection
     // would live on and count as online; a frozen worker closes nothing any more.
     addEventListener("pagehide", () => this.worker.terminate());
     addEventListener("pageshow", (e) => e.persisted && location.reload());
-    addEventListener("online", () => this.send({ kind: "wake" }));
+    for (const change of ["online", "offline"]) addEventListener(change, () => this.send({ kind: "wake", why: "network" }));
   }
 
   private tap(x: number, y: number, kind: PointerKind): void {
@@ -246,11 +251,13 @@ export class App {
     // What is typed into a field is no command, nor the first digit of one.
     if (focus?.matches("input, select, textarea")) return;
     const onBoard = focus === byID("board") || focus === document.body;
-    const command = e.ctrlKey || e.metaKey || e.altKey ? null : this.keys.read({ key: e.key, shift: e.shiftKey, timeMS: e.timeStamp }, this.palette.count);
+    const command = e.ctrlKey || e.metaKey || e.altKey ? null : this.keys.read({ key: keyOf(e), shift: e.shiftKey, timeMS: e.timeStamp }, this.palette.count);
     if (!command || document.querySelector("dialog[open]")) return;
     // Enter and the arrows belong to the control that has the focus.
     if (!onBoard && (command.kind === "cursor" || command.kind === "place")) return;
     e.preventDefault();
+    // A key that is held, perhaps since a dialog that it closed, paints nothing more.
+    if (e.repeat && command.kind === "place") return;
     this.obey(command);
   }
 
@@ -279,7 +286,7 @@ export class App {
   /** The next wrong pixel of a template, or that there is none. */
   private aim(pixel: WrongPixel | null): void {
     if (!pixel) return toast(t(this.templates.entries.length > 0 ? "template.noWrong" : "template.noTemplate"));
-    this.painter.pointAt(pixel.x, pixel.y, matchMedia("(pointer: coarse)").matches ? "touch" : "keys");
+    this.painter.pointAt(pixel.x, pixel.y, byTouch() ? "touch" : "keys");
     if (preference("pickWrong")) this.palette.select(pixel.color);
     say(t("template.should", { x: pixel.x, y: pixel.y, color: this.palette.nameOf(pixel.color) }));
   }
@@ -309,12 +316,15 @@ export class App {
   }
 }
 
+function byTouch(): boolean {
+  return matchMedia("(pointer: coarse)").matches;
+}
+
 /** Tells a first visitor what to do, once. */
 function welcome(): void {
   if (settings.get("welcomed")) return;
   settings.set("welcomed", "yes");
-  const fingers = matchMedia("(pointer: coarse)").matches;
-  toast(t(fingers ? "welcome.touch" : "welcome.mouse"), "plain", 9_000);
+  toast(t(byTouch() ? "welcome.touch" : "welcome.mouse"), "plain", 9_000);
 }
 
 function savedSession(): Session | null {

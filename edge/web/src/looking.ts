@@ -25,6 +25,8 @@ export interface LookingParts {
   palette: PaletteBar;
   /** Moves the camera, with everything that belongs to it. */
   move(go: () => void): void;
+  /** Puts the cell cursor on a cell that is gone to. */
+  point(x: number, y: number): void;
   /** Pans by shares of the window. */
   pan(dx: number, dy: number): void;
 }
@@ -114,6 +116,7 @@ export class Looking {
   private go({ x, y, scale }: Place): void {
     const { camera } = this.parts.stage;
     this.parts.move(() => camera.flyTo(x + 0.5, y + 0.5, scale ?? Math.max(linkScale, camera.scale)));
+    this.parts.point(x, y);
   }
 
   private bindPad(): void {

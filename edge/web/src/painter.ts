@@ -9,7 +9,7 @@ import type { Cooldown } from "./ui/cooldown";
 import type { Dock } from "./ui/dock";
 import type { PaletteBar } from "./ui/palette";
 import type { PointerKind } from "./input/gestures";
-import type { FromWorker, LinkState, Place } from "./net/link";
+import { canvasReplaced, type FromWorker, type LinkState, type Place } from "./net/link";
 import type { Placements } from "./net/placements";
 import type { Stage } from "./stage";
 
@@ -74,7 +74,7 @@ export class Painter {
   }
 
   moveBy(dx: number, dy: number): void {
-    const { stage, palette } = this.parts;
+    const { stage } = this.parts;
     const { camera, picture } = stage;
     if (!picture) return;
     const from = this.cursor ?? { x: Math.floor(camera.x), y: Math.floor(camera.y) };
@@ -83,7 +83,18 @@ export class Painter {
     this.setCursor({ x, y, by: "keys", chosen: false });
     camera.reveal(x, y);
     stage.request();
-    say(t("painter.cell", { x, y, color: palette.nameOf(picture.at(x, y)) }));
+    this.tell(x, y);
+  }
+
+  /** Puts the cursor on a cell that the view goes to. */
+  arrive(x: number, y: number, by: Cursor["by"]): void {
+    this.setCursor({ x, y, by, chosen: by === "touch" });
+    this.tell(x, y);
+  }
+
+  private tell(x: number, y: number): void {
+    const { stage, palette } = this.parts;
+    if (stage.picture) say(t("painter.cell", { x, y, color: palette.nameOf(stage.picture.at(x, y)) }));
   }
 
   /** Puts the cursor on a cell and brings it into view. */
@@ -100,7 +111,14 @@ export class Painter {
   confirm(): void {
     const { stage } = this.parts;
     if (!this.cursor) return toast(t("painter.choose"));
-    if (stage.camera.scale < aimScale.mouse) return this.approach(this.cursor.x, this.cursor.y);
+    const { x, y } = this.cursor;
+    if (stage.camera.scale < aimScale.mouse) return this.approach(x, y);
+    if (!stage.shows(x, y)) {
+      // Nobody paints what cannot be seen: first it is shown.
+      stage.camera.reveal(x, y);
+      stage.request();
+      return this.tell(x, y);
+    }
     this.place();
   }
 
@@ -199,8 +217,10 @@ function reason(m: Refused, waitMS: number): string {
     case 7: return t("refused.session");
     case 11: return t("refused.expired");
     case 12: return t("refused.readonly");
-    case 13: return t("refused.unavailable");
+    case 13:
+    case 17: return t("refused.unavailable");
     case 14: return t("refused.tooMany");
-    default: return m.message;
+    case canvasReplaced: return t("refused.replaced");
+    default: return t("refused.other");
   }
 }

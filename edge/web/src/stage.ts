@@ -34,8 +34,11 @@ export class Stage {
   private colors: Color[] = []; // as they are shown
   private ratio = 1; // device pixels a CSS pixel
   private asked = false;
+  private shown = false; // the canvas, at least once
   private lastFrameMS = 0;
   private restTimer = 0;
+  private lastView = "";
+  private exact: { width: number; height: number } | null = null; // of the canvas in device pixels, where the browser tells
   private watched: number[] = [];
 
   constructor(private readonly ports: StagePorts, forceFlat: boolean, private readonly kiosk: boolean) {
@@ -44,8 +47,12 @@ export class Stage {
     const still = () => (this.camera.still = motion.matches);
     motion.addEventListener("change", still);
     still();
-    const observer = new ResizeObserver(() => this.resize());
-    observer.observe(this.canvas);
+    const observer = new ResizeObserver((entries) => this.resized(entries));
+    try {
+      observer.observe(this.canvas, { box: "device-pixel-content-box" });
+    } catch {
+      observer.observe(this.canvas); // Safari does not tell
+    }
     observer.observe(byID("dock"));
     addEventListener("resize", () => this.resize()); // also another ratio, on another screen
     // By now the address may be that of the last view again: rest writes it there.
@@ -57,6 +64,7 @@ export class Stage {
     const first = this.config === null;
     const grown = this.picture && (this.picture.size.width !== config.width || this.picture.size.height !== config.height);
     this.config = config;
+    this.lastView = ""; // there may be other shards in it
     if (!this.picture || grown) {
       const size = { width: config.width, height: config.height };
       this.picture = this.picture?.grown(size, config.blank) ?? new Picture(size, config.blank);
@@ -88,12 +96,21 @@ export class Stage {
       // A pause before this frame is no motion that was missed.
       this.camera.step(Math.min(50, now - this.lastFrameMS));
       this.lastFrameMS = now;
-      this.draw(rowsAFrame);
+      this.draw(this.shown ? rowsAFrame : Infinity);
       this.ports.drawn();
       if (this.camera.moving) this.request();
-      clearTimeout(this.restTimer);
-      this.restTimer = setTimeout(() => this.rest(), restMS) as unknown as number;
+      this.awaitRest();
     });
+  }
+
+  /** Rest is when the view stands still, however much is painted meanwhile. */
+  private awaitRest(): void {
+    const { x, y, scale, width, height } = this.camera;
+    const view = [x, y, scale, width, height].join();
+    if (view === this.lastView) return;
+    this.lastView = view;
+    clearTimeout(this.restTimer);
+    this.restTimer = setTimeout(() => this.rest(), restMS) as unknown as number;
   }
 
   fit(smoothly: boolean): void {
@@ -136,6 +153,12 @@ export class Stage {
     return location.origin + formatShare(x, y, Math.max(12, this.camera.scale));
   }
 
+  /** Whether a cell is in the window, or will be when the camera has arrived. */
+  shows(x: number, y: number): boolean {
+    const seen = this.inView();
+    return this.camera.moving || (x >= seen.x && y >= seen.y && x < seen.x + seen.width && y < seen.y + seen.height);
+  }
+
   /** The cells in the window. */
   inView(): { x: number; y: number; width: number; height: number } {
     const size = this.picture?.size ?? { width: 0, height: 0 };
@@ -162,14 +185,28 @@ export class Stage {
     const more = this.picture?.flush((shard, tile, firstRow, rows) => this.renderer.upload(shard, tile, firstRow, rows), rowsMost);
     if (more) this.request();
     this.overlay.flush(this.renderer);
-    if (this.picture?.ready) this.renderer.draw(this.view());
+    if (!this.picture?.ready) return;
+    this.renderer.draw(this.view());
+    if (this.shown) return;
+    this.shown = true;
+    byID("loading").hidden = true;
+    performance.mark("canvas shown");
+  }
+
+  private resized(entries: ResizeObserverEntry[]): void {
+    const box = entries.find((e) => e.target === this.canvas)?.devicePixelContentBoxSize?.[0];
+    if (box) this.exact = { width: box.inlineSize, height: box.blockSize };
+    this.resize();
   }
 
   private resize(): void {
     const { clientWidth, clientHeight } = this.canvas;
+    const { exact } = this;
     this.ratio = devicePixelRatio || 1;
-    const width = Math.round(clientWidth * this.ratio);
-    const height = Math.round(clientHeight * this.ratio);
+    // At 125 % the rounded CSS size may be a pixel off, which blurs every cell.
+    const near = (told: number | undefined, css: number) => (told !== undefined && Math.abs(told - css * this.ratio) < 2 ? told : Math.round(css * this.ratio));
+    const width = near(exact?.width, clientWidth);
+    const height = near(exact?.height, clientHeight);
     if (this.canvas.width !== width || this.canvas.height !== height) this.renderer.resize(width, height);
     const dock = byID("dock").getBoundingClientRect();
     const dockHigh = dock.height === 0 ? 0 : Math.max(0, clientHeight - dock.top);

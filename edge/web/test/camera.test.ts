@@ -136,10 +136,10 @@ test("with less motion nothing glides, and neither after a slow drag", () => {
 });
 
 test("a place is read as people write it", () => {
-  for (const text of ["120,44", "120, 44", " 120 44 ", "(120, 44)", "120;44", "#120,44", "https://wall.example/?x=1#120,44"]) {
+  for (const text of ["120,44", "120, 44", " 120 44 ", "(120, 44)", "120;44", "#120,44", "https://wall.example/?x=1#120,44", "https://wall.example/?x=120&y=44", "١٢٠، ٤٤", "１２０、４４", "۱۲۰ ۴۴"]) {
     equal(parsePlace(text), { x: 120, y: 44, scale: null }, text);
   }
   equal(parsePlace("120, 44, 2.5"), { x: 120, y: 44, scale: 2.5 });
   equal(parsePlace("https://wall.example/#7,8,16"), { x: 7, y: 8, scale: 16 });
-  for (const bad of ["", "120", "a, b", "-1, 2", "1,2,3,4", "1.5, 2", "https://wall.example/", "99999, 1"]) equal(parsePlace(bad), null, bad);
+  for (const bad of ["", "120", "a, b", "-1, 2", "1,2,3,4", "1.5, 2", "https://wall.example/", "https://wall.example/?x=1", "99999, 1"]) equal(parsePlace(bad), null, bad);
 });

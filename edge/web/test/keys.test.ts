@@ -1,4 +1,4 @@
-import { Keys } from "../src/input/keys";
+import { keyOf, Keys } from "../src/input/keys";
 import { equal, test } from "./harness";
 
 const press = (key: string, timeMS = 0, shift = false) => ({ key, shift, timeMS });
@@ -7,6 +7,12 @@ test("the arrows move the cursor by one, with Shift by ten", () => {
   const keys = new Keys();
   equal(keys.read(press("ArrowLeft"), 16), { kind: "cursor", dx: -1, dy: 0 });
   equal(keys.read(press("ArrowDown", 0, true), 16), { kind: "cursor", dx: 0, dy: 10 });
+});
+
+test("a key counts by its place where the layout has no Latin letters, or no digits without Shift", () => {
+  const of = (key: string, code: string, shiftKey = false) => keyOf({ key, code, shiftKey });
+  equal([of("ق", "KeyR"), of("ц", "KeyW"), of("&", "Digit1"), of("1", "Digit1", true)], ["r", "w", "1", "1"]);
+  equal([of("a", "KeyQ"), of("W", "KeyW", true), of("?", "Minus", true), of("Enter", "Enter"), of("ArrowUp", "ArrowUp"), of("@", "Digit0", true)], ["a", "W", "?", "Enter", "ArrowUp", "@"]);
 });
 
 test("digits choose colours, 0 the tenth", () => {

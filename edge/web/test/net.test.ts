@@ -1,13 +1,15 @@
 import { fullJitter, spread } from "../src/net/backoff";
 import type { FromWorker, Place } from "../src/net/link";
-import { Outbox } from "../src/net/outbox";
+import { Outbox, tooOldMS } from "../src/net/outbox";
+import { answerMS, deadMS, Pulse, quietMS } from "../src/net/pulse";
 import { Sync } from "../src/net/sync";
+import { canvasFileBytes } from "../src/wire/canvas-file";
 import { parse } from "../src/wire/messages";
 import { noticeFor } from "../src/ui/banner";
 import { formatLink, formatShare, parseLink, unshare } from "../src/camera/link";
 import { equal, test } from "./harness";
 
-const place = (number: number): Place => ({ number, x: 0, y: 0, color: 0 });
+const place = (number: number): Place => ({ number, x: 0, y: 0, color: 0, atMS: 0 });
 const refusal = (number: number, code: number) => ({ number, code, retryAfterMS: 1000 });
 const placed = (number: number, seq: number) => ({ kind: "placed" as const, number, shard: 2, seq, timeMS: 0, allowance: { available: 0, max: 1, nextMS: 0 } });
 
@@ -24,7 +26,7 @@ test("what was not answered is sent again in order after a reconnect", () => {
   box.placed(placed(2, 7));
   box.add(place(4), false);
   sent.length = 0;
-  box.reopen();
+  box.reopen(0);
   equal(sent, [1, 3, 4]);
 });
 
@@ -32,11 +34,11 @@ test("what may be stored is asked for until the server has looked it up", () => 
   const sent: number[] = [];
   const due: (() => void)[] = [];
   const box = new Outbox([place(1)], (p) => sent.push(p.number), (_ms, then) => due.push(then)); // 1 is from before a reload
-  box.reopen();
+  box.reopen(0);
   box.add(place(2), true);
   box.add(place(3), true);
   equal([box.refused(refusal(1, 13)), box.refused(refusal(2, 13))], [false, true], "final on the first connection");
-  box.reopen();
+  box.reopen(0);
   sent.length = 0;
   due.pop()?.(); // of the connection before
   equal(sent, []);
@@ -51,10 +53,17 @@ test("what may be stored is asked for until the server has looked it up", () => 
 test("no more than 64 are under way at once", () => {
   const sent: number[] = [];
   const box = new Outbox(Array.from({ length: 100 }, (_, i) => place(i + 1)), (p) => sent.push(p.number));
-  box.reopen();
+  box.reopen(0);
   equal(sent.length, 64);
   box.refused(refusal(10, 5));
   equal(sent.at(-1), 65);
+});
+
+test("what is older than the server's memory is not sent again", () => {
+  const sent: number[] = [];
+  const box = new Outbox([place(1), { ...place(2), atMS: 5_000 }], (p) => sent.push(p.number));
+  equal([box.reopen(tooOldMS), box.reopen(tooOldMS + 1), sent, box.length], [[], [1], [1, 2, 2], 1]);
+  equal(box.refused(refusal(1, 13)), false, "an answer that comes after all");
 });
 
 test("a placement settles when the copy has reached its seq", () => {
@@ -75,6 +84,11 @@ function canvasFile(seq: number, packed: string): Uint8Array<ArrayBuffer> {
   const text = `505743310100000000000000030001000401` + `00${seq.toString(16).padStart(2, "0")}00000000000000` + "0000000000000000" + packed;
   return Uint8Array.from(text.match(/../g) ?? [], (h) => parseInt(h, 16));
 }
+
+test("the first bytes of a canvas file say how long it is", () => {
+  const file = canvasFile(5, "1230");
+  equal([canvasFileBytes(file), canvasFileBytes(file.subarray(0, 35)), canvasFileBytes(file.subarray(0, 34)), canvasFileBytes(file.subarray(0, 3))], [file.length, file.length, null, null]);
+});
 
 const config = { version: 1, width: 3, height: 1, bits: 4 as const, blank: 0, cooldownMS: 0, max: 1, tickMS: 1000, readOnly: false, colors: [] };
 
@@ -135,7 +149,7 @@ test("a resync fetches the shard and watches from the new seq", async () => {
   s.sync.resync(1, [0]);
   await s.until(() => lastWatch(s.sent)[3] === 21);
   s.restore();
-  equal(s.told.filter((m) => m.kind === "shard").length, 2);
+  equal(s.told.filter((m) => m.kind === "shards").length, 2);
 });
 
 test("a hidden page watches nothing, and goes on from its seq", async () => {
@@ -183,6 +197,27 @@ test("a share link becomes the place in the address, and other parameters stay",
   equal(unshare(share.search, share.hash), "/#120,44,16.01");
 });
 
+test("a connection that is silent is asked, doubted, and given up", () => {
+  const p = new Pulse(0);
+  p.asked(0);
+  p.hear(100);
+  equal([p.look(5_000), p.look(100 + quietMS + 1)], ["well", "ask"]);
+  p.asked(9_000);
+  equal([p.look(9_000 + answerMS), p.look(9_000 + answerMS + 1), p.look(100 + deadMS), p.look(100 + deadMS + 1)], ["well", "doubtful", "doubtful", "dead"]);
+  p.hear(29_000);
+  equal(p.look(29_100), "ask", "its clock, after 20 s");
+});
+
+test("a question is urgent until something is heard", () => {
+  const p = new Pulse(0);
+  p.asked(1_000, true);
+  p.asked(2_000);
+  equal([p.look(2_000 + answerMS), p.look(2_000 + answerMS + 1), p.urgent], ["well", "doubtful", true]);
+  p.hear(7_000);
+  p.asked(20_000);
+  equal([p.look(20_000 + answerMS + 1), p.urgent], ["doubtful", false]);
+});
+
 const facts = { state: { kind: "live" } as const, readOnly: false, newBuild: false, signedIn: true, keptMS: null, nowMS: 0 };
 
 test("the banner tells the gravest thing, and nothing when all is well", () => {
@@ -190,6 +225,7 @@ test("the banner tells the gravest thing, and nothing when all is well", () => {
   equal(noticeFor({ ...facts, newBuild: true })?.button, "reload");
   equal(noticeFor({ ...facts, newBuild: true, readOnly: true })?.text.startsWith("Read-only"), true);
   equal(noticeFor({ ...facts, state: { kind: "waiting", retryAtMS: 2500 } })?.text, "Connection lost. Trying again in 3 seconds");
+  equal(noticeFor({ ...facts, state: { kind: "silent" } })?.button, "try");
   equal(noticeFor({ ...facts, state: { kind: "polling" }, readOnly: true })?.text.includes("WebSocket"), true);
   const offline = noticeFor({ ...facts, state: { kind: "connecting" }, keptMS: Date.UTC(2026, 10, 15, 12) });
   equal(/^You are offline\. This is the canvas of your last visit \(Nov 1[456], 2026, .+\)\.$/.test(offline?.text ?? ""), true, offline?.text);

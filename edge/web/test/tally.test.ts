@@ -1,4 +1,3 @@
-import type { FromWorker } from "../src/net/link";
 import { Tally } from "../src/templates/tally";
 import { none, type Progress } from "../src/templates/template";
 import { equal, test } from "./harness";
@@ -70,7 +69,7 @@ test("a shard that is not here yet is unknown, and counted when it comes", () =>
   c.place("a", 511, 0, 2, [5, 5]);
   equal(c.counts(), [["a", 2, 1, 1, 0]]);
   if (copy) c.copies.set(1, copy);
-  c.tally.hear({ kind: "shard", shard: 1, pixels: new Uint8Array(0) } as FromWorker);
+  c.tally.hear({ kind: "shards", shards: [{ shard: 1, pixels: new Uint8Array(0) }] });
   equal(c.counts(), [["a", 2, 2, 2, 0]]);
 });
 

@@ -28,8 +28,23 @@ function plain(hash: string): string {
 export function parsePlace(text: string): Place | null {
   const link = /#[\d.,]+$/.exec(text.trim());
   if (link) return parseLink(link[0]);
-  const numbers = text.trim().replace(/^\((.*)\)$/, "$1").trim();
+  const shared = /^https?:[^?#\s]*(\?[^#\s]*)$/.exec(text.trim());
+  if (shared) return parseLink(viewOf(new URLSearchParams(shared[1])));
+  const numbers = latin(text).trim().replace(/^\((.*)\)$/, "$1").trim();
   return parseLink(`#${numbers.split(/\s*[,;]\s*|\s+/).join(",")}`);
+}
+
+/** The view of a share link as a hash; none that parseLink takes where there is none. */
+function viewOf(query: URLSearchParams): string {
+  const zoom = query.get("zoom");
+  return `#${query.get("x")},${query.get("y")}${zoom === null ? "" : `,${zoom}`}`;
+}
+
+/** Digits and commas of other scripts as those of the address bar. */
+function latin(text: string): string {
+  return text
+    .replace(/[٠-٩۰-۹０-９]/g, (digit) => String((digit.charCodeAt(0) - (digit >= "０" ? 0xff10 : digit >= "۰" ? 0x6f0 : 0x660))))
+    .replace(/[،，、]/g, ",");
 }
 
 export function formatLink(x: number, y: number, scale: number): string {
@@ -42,9 +57,7 @@ export function formatShare(x: number, y: number, scale: number): string {
 
 /** What the address is instead of a share link, its other parameters kept; null for any other query. */
 export function unshare(search: string, hash: string): string | null {
-  const query = new URLSearchParams(search);
-  const zoom = query.get("zoom");
-  const link = `#${query.get("x")},${query.get("y")}${zoom === null ? "" : `,${zoom}`}`;
+  const link = viewOf(new URLSearchParams(search));
   if (!parseLink(link)) return null;
   const rest = search.slice(1).split("&").filter((part) => !/^(x|y|zoom)=/.test(part));
   return `/${rest.length > 0 ? "?" : ""}${rest.join("&")}${hash || link}`;

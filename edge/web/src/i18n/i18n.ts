@@ -25,6 +25,7 @@ let places = new Intl.NumberFormat(tag, { useGrouping: false });
 let brief = new Intl.NumberFormat(tag, { style: "unit", unit: "second", unitDisplay: "narrow" });
 let relative = new Intl.RelativeTimeFormat(tag, { numeric: "auto" });
 const listeners: (() => void)[] = [];
+let turns = 0;
 
 /** The languages that there are, by their tags. */
 export function languages(): string[] {
@@ -34,6 +35,11 @@ export function languages(): string[] {
 /** The tag of the language that is spoken now. */
 export function language(): string {
   return tag;
+}
+
+/** The same with Latin digits, for Intl: those of the address bar. */
+export function locale(): string {
+  return `${tag}-u-nu-latn`;
 }
 
 /** The best of available for somebody who wants these, the dearest first. */
@@ -48,6 +54,7 @@ export function bestOf(wanted: readonly string[], available: readonly string[]):
 
 /** Fetches and speaks the language that was chosen, or that the browser asks for. */
 export async function speak(): Promise<void> {
+  const turn = ++turns;
   const best = bestOf([preference("language"), ...navigator.languages], languages());
   let found: Texts = en;
   if (best !== "en") {
@@ -60,14 +67,14 @@ export async function speak(): Promise<void> {
       return use("en", en);
     }
   }
-  use(best, found);
+  if (turn === turns) use(best, found); // the last choice counts, not the slowest answer
 }
 
 /** Speaks texts from now on; for speak and tests. */
 export function use(newTag: string, newTexts: Texts): void {
   tag = newTag;
   texts = newTexts;
-  const latin = `${tag}-u-nu-latn`;
+  const latin = locale();
   plural = new Intl.PluralRules(tag);
   numbers = new Intl.NumberFormat(latin);
   places = new Intl.NumberFormat(latin, { useGrouping: false });
@@ -143,7 +150,7 @@ export function soon(ms: number): string {
 
 /** "Nov 26, 2026, 4:31 PM", from the milliseconds of a clock. */
 export function moment(timeMS: number): string {
-  return new Intl.DateTimeFormat(`${tag}-u-nu-latn`, { dateStyle: "medium", timeStyle: "short" }).format(timeMS);
+  return new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "short" }).format(timeMS);
 }
 
 /** "3 minutes ago", from milliseconds. */

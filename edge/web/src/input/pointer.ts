@@ -13,6 +13,7 @@ export interface WheelIntents {
 
 export function bindPointers(target: HTMLElement, intents: Omit<Intents, "later"> & WheelIntents): void {
   let middle = false;
+  const fingers = new Set<number>();
   const gestures = new Gestures({
     ...intents,
     tap: (x, y, kind) => (middle ? intents.pick(x, y) : intents.tap(x, y, kind)),
@@ -25,6 +26,7 @@ export function bindPointers(target: HTMLElement, intents: Omit<Intents, "later"
 
   target.addEventListener("pointerdown", (e) => {
     if (e.button > 1) return; // the right button inspects
+    if (e.pointerType === "touch") fingers.add(e.pointerId);
     middle = e.button === 1;
     // A synthetic pointer, as tests make them, cannot be captured.
     if (e.isTrusted) target.setPointerCapture(e.pointerId);
@@ -36,10 +38,12 @@ export function bindPointers(target: HTMLElement, intents: Omit<Intents, "later"
   target.addEventListener("mousedown", (e) => e.button === 1 && e.preventDefault());
   target.addEventListener("pointermove", (e) => gestures.move(point(e)));
   target.addEventListener("pointerup", (e) => {
+    fingers.delete(e.pointerId);
     gestures.up(point(e));
     target.classList.remove("dragging");
   });
   target.addEventListener("pointercancel", (e) => {
+    fingers.delete(e.pointerId);
     gestures.cancel(e.pointerId);
     target.classList.remove("dragging");
   });
@@ -60,6 +64,19 @@ export function bindPointers(target: HTMLElement, intents: Omit<Intents, "later"
     },
     { passive: false },
   );
+  // Safari on a Mac tells of a touchpad's pinch so, other browsers by a wheel with
+  // Ctrl. On a phone it tells of fingers as well, which pointer events are for.
+  let before = 1;
+  target.addEventListener("gesturestart", (e) => {
+    e.preventDefault();
+    before = 1;
+  });
+  target.addEventListener("gesturechange", (e) => {
+    e.preventDefault();
+    const { scale, clientX, clientY } = e as Event & { scale: number; clientX: number; clientY: number };
+    if (fingers.size === 0 && scale > 0) intents.wheel(scale / before, clientX, clientY, true);
+    before = scale;
+  });
 }
 
 function kindOf(e: PointerEvent): PointerKind {

@@ -9,13 +9,13 @@ import { parse, type Allowance, type Config, type Init, type Message } from "../
 import { canRange, hello, ping, place } from "../wire/requests";
 import { fullJitter, spread } from "./backoff";
 import { answers, fetchInfo, infoBody, openSession, StatusError } from "./http";
-import type { FromWorker, LinkState, Place, Report, Session } from "./link";
+import { canvasReplaced, type FromWorker, type LinkState, type Place, type Report, type Session } from "./link";
 import { Outbox } from "./outbox";
+import { Pulse } from "./pulse";
 import { Socket, type Ending } from "./socket";
 import { Sync } from "./sync";
 
-const pingEveryMS = 20_000;
-const silenceMaxMS = 30_000;
+const heartbeatMS = 2_000;
 const livedMS = 5_000; // a connection that lasted this long was a good one
 const renewBeforeMS = 60 * 60_000;
 const blockedAfter = 2; // connects in a row that never opened while HTTP worked
@@ -25,6 +25,7 @@ const hideAfterMS = 60_000;
 const signInEveryMS = 30_000;
 const keepEveryMS = 120_000;
 
+const codeExpired = 11;
 const closeOutdated = 4002;
 const closeToken = 4003;
 
@@ -44,13 +45,13 @@ export class Client {
   private ready = false; // init has come on this connection
   private bye: { minMS: number; maxMS: number } | null = null;
   private build = "";
-  private heardAt = 0;
-  private pingedAt = 0;
+  private pulse = new Pulse(0);
   private askedSessionAt = 0;
   private config: Config | null = null;
   private kept = ""; // which state of the canvas was kept last
   private keptAt = 0;
   private bestRoundTripMS = Infinity;
+  private aheadMS = 0; // the server's clock, of that reading
   private hideTimer = 0;
   private wakeUp: () => void = () => {};
 
@@ -70,7 +71,7 @@ export class Client {
 
   /** Runs for the life of the page. */
   async run(): Promise<void> {
-    setInterval(() => this.heartbeat(), 5_000);
+    setInterval(() => this.heartbeat(), heartbeatMS);
     void this.showByHTTP();
     let tries = 0;
     let blocked = 0;
@@ -123,9 +124,10 @@ export class Client {
   }
 
   /** Ends a wait, or asks a connection that seems to live whether it does. */
-  wake(): void {
+  wake(why: "person" | "network" | "shown"): void {
     this.wakeUp();
-    if (this.ready) this.ping();
+    if (this.state.kind === "silent" && why === "person") this.socket?.close();
+    else if (this.ready) this.ping(why === "network");
   }
 
   report(): Report {
@@ -193,6 +195,7 @@ export class Client {
       this.session = await openSession(origin, old).catch((err: unknown) => {
         // Only a token that is refused is given up, and the name with it.
         if (old === null || !(err instanceof StatusError) || err.status >= 500 || err.status === 429) throw err;
+        this.session = null; // or each connection would end by it, where no new guest is to be had either
         return openSession(origin, null);
       });
       this.post({ kind: "session", session: this.session });
@@ -209,7 +212,7 @@ export class Client {
 
   private connect(): Promise<Ending> {
     const url = `${this.start.origin.replace(/^http/, "ws")}/ws`;
-    this.heardAt = Date.now();
+    this.pulse = new Pulse(Date.now());
     const socket = new Socket(
       url,
       () => socket.send(hello(this.start.instance, canRange, this.session?.token ?? "")),
@@ -256,19 +259,29 @@ export class Client {
   private heartbeat(): void {
     if (!this.socket) return;
     const now = Date.now();
-    if (now - this.heardAt > silenceMaxMS) this.socket.close();
-    else if (this.ready && now - this.pingedAt > pingEveryMS) this.ping();
+    const finding = this.pulse.look(now);
+    if (finding === "dead") this.socket.close();
+    else if (this.ready && finding === "ask") this.ping();
+    // An answer may wait behind a catch-up that takes long on a slow line.
+    else if (finding === "doubtful" && !this.sync.catchingUp) this.doubt();
     if (now - this.keptAt > keepEveryMS) this.keep();
     if (this.ready && !this.session && now - this.askedSessionAt > signInEveryMS) void this.signIn();
   }
 
-  private ping(): void {
-    this.pingedAt = Date.now();
-    this.socket?.send(ping(this.pingedAt));
+  private doubt(): void {
+    if (this.pulse.urgent) this.socket?.close();
+    else if (this.state.kind === "live") this.enter({ kind: "silent" });
+  }
+
+  private ping(urgent = false): void {
+    const now = Date.now();
+    this.pulse.asked(now, urgent);
+    this.socket?.send(ping(now));
   }
 
   private hear(bytes: Uint8Array): void {
-    this.heardAt = Date.now();
+    this.pulse.hear(Date.now());
+    if (this.state.kind === "silent") this.enter({ kind: "live" });
     let m: Message | null;
     try {
       m = parse(bytes);
@@ -322,13 +335,14 @@ export class Client {
     this.build ||= m.build;
     this.enter({ kind: "live" });
     if (!this.sync.join(m.canvas, m.config)) this.forgetPlacements();
-    if (this.session) this.outbox.reopen(); // without one the answer would say nothing of what is stored
+    // Without a session the answer would say nothing of what is stored.
+    if (this.session) for (const number of this.outbox.reopen(Date.now())) this.refuse(number, codeExpired, "too old to be sent", null);
     this.ping();
   }
 
   /** Another canvas took the old one's place: what was meant for that one is void. */
   private forgetPlacements(): void {
-    for (const number of this.outbox.clear()) this.refuse(number, 0, "The canvas was replaced by a new one.", null);
+    for (const number of this.outbox.clear()) this.refuse(number, canvasReplaced, "The canvas was replaced by a new one.", null);
   }
 
   private refuse(number: number, code: number, message: string, allowance: Allowance | null): void {
@@ -345,10 +359,15 @@ export class Client {
 
   /** Of all readings of the server's clock the one with the shortest way counts. */
   private clock(timeMS: number, roundTripMS: number): void {
-    if (roundTripMS > this.bestRoundTripMS) return;
-    this.bestRoundTripMS = roundTripMS;
     const wayMS = Number.isFinite(roundTripMS) ? roundTripMS / 2 : 0;
-    this.post({ kind: "clock", aheadMS: timeMS + wayMS - Date.now() });
+    const aheadMS = timeMS + wayMS - Date.now();
+    // A reading is wrong by half its way at most: one that differs by more shows
+    // that somebody has set a clock.
+    const moved = Math.abs(aheadMS - this.aheadMS) > roundTripMS + this.bestRoundTripMS;
+    if (roundTripMS < 0 || (roundTripMS > this.bestRoundTripMS && !moved)) return;
+    this.bestRoundTripMS = roundTripMS;
+    this.aheadMS = aheadMS;
+    this.post({ kind: "clock", aheadMS });
   }
 }
 

@@ -1,11 +1,11 @@
 // The page's questions over HTTP: a session, the canvas and its facts.
 
-import { parseCanvasFile, type CanvasFile } from "../wire/canvas-file";
+import { canvasFileBytes, parseCanvasFile, type CanvasFile } from "../wire/canvas-file";
 import type { Color, Config } from "../wire/messages";
 import { keptHeader } from "../offline/kept";
 import type { Session } from "./link";
 
-/** A whole answer within this time or none: a dead network must not hold the page. */
+/** A whole answer within this time or none: a dead network must not hold the page. The canvas is large: its next bytes. */
 const patienceMS = 20_000;
 
 interface SessionBody {
@@ -32,7 +32,7 @@ export class StatusError extends Error {
 }
 
 async function get(url: string, init: RequestInit = {}): Promise<Response> {
-  const answer = await fetch(url, { ...init, signal: AbortSignal.timeout(patienceMS) });
+  const answer = await fetch(url, { signal: AbortSignal.timeout(patienceMS), ...init });
   if (!answer.ok) throw new StatusError(answer.status, url);
   return answer;
 }
@@ -82,7 +82,30 @@ export async function newestVersion(canvasURL: string): Promise<string> {
   return (await get(canvasURL, { method: "HEAD" })).url;
 }
 
-/** The canvas file at url: a version of the canvas, one shard of it, or the newest. */
-export async function fetchCanvas(url: string): Promise<CanvasFile> {
-  return parseCanvasFile(new Uint8Array(await (await get(url)).arrayBuffer()));
+/** The canvas file at url: a version of the canvas, one shard of it, or the newest. came hears which share of it is here. */
+export async function fetchCanvas(url: string, came: (share: number) => void = () => {}): Promise<CanvasFile> {
+  const silence = new AbortController();
+  let timer = 0;
+  const wait = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => silence.abort(), patienceMS) as unknown as number;
+  };
+  wait();
+  try {
+    const answer = await get(url, { signal: silence.signal });
+    const parts: Uint8Array<ArrayBuffer>[] = [];
+    let bytes = 0;
+    for (const reader = answer.body?.getReader(); reader; ) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      wait();
+      parts.push(value);
+      bytes += value.length;
+      came(Math.min(1, bytes / (canvasFileBytes(parts[0]) ?? Infinity)));
+    }
+    performance.mark("canvas arrived");
+    return parseCanvasFile(new Uint8Array(await new Blob(parts).arrayBuffer()));
+  } finally {
+    clearTimeout(timer);
+  }
 }

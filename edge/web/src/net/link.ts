@@ -11,6 +11,7 @@ export interface Place {
   x: number;
   y: number;
   color: number;
+  atMS: number; // when, by this computer's clock
 }
 
 /** Who the server takes this browser for. */
@@ -23,6 +24,7 @@ export interface Session {
 export type LinkState =
   | { kind: "connecting" }
   | { kind: "live" }
+  | { kind: "silent" } // open by its looks, but the server does not answer
   | { kind: "waiting"; retryAtMS: number } // of this computer's clock
   | { kind: "polling" } // WebSockets are blocked, HTTP is not
   | { kind: "outdated" }; // the server does not speak this page's protocol
@@ -36,12 +38,15 @@ export interface Report {
   decodeMS: number; // the slowest batch so far
 }
 
+/** A refusal that is no error of the server's: its codes begin with 0. */
+export const canvasReplaced = -1;
+
 export type ToWorker =
   | { kind: "start"; origin: string; instance: bigint; session: Session | null; unanswered: Place[] }
   | { kind: "view"; shards: number[] }
   | { kind: "hidden"; hidden: boolean }
   | { kind: "alarm"; inMS: number } // to be told then; timers of a hidden page are late
-  | { kind: "wake" } // the network came back, or somebody asked to try now
+  | { kind: "wake"; why: "person" | "network" | "shown" } // somebody asked to try now, the network came or went, the page is looked at again
   | { kind: "place"; place: Place }
   | { kind: "template"; placed: Placed } // to be counted from now on
   | { kind: "templateGone"; id: string }
@@ -53,7 +58,8 @@ export type ToWorker =
 
 export type FromWorker =
   | { kind: "config"; config: Config }
-  | { kind: "shard"; shard: number; pixels: Uint8Array<ArrayBuffer> }
+  | { kind: "shards"; shards: { shard: number; pixels: Uint8Array<ArrayBuffer> }[] } // whole, all of one canvas file
+  | { kind: "loading"; share: number } // of the first canvas, 0 to 1
   | { kind: "pixels"; shard: number; changes: Uint32Array<ArrayBuffer>; fresh: boolean } // fresh: painted just now, not caught up
   | { kind: "state"; state: LinkState }
   | { kind: "session"; session: Session }

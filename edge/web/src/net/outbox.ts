@@ -8,6 +8,9 @@ import type { Placed, Refusal } from "../wire/messages";
 /** The server takes 64 unanswered placements a connection; what is more waits here. */
 const windowMax = 64;
 
+/** The server knows a number for two minutes at least. Later it may take it as new, and nobody waits for it any more. */
+export const tooOldMS = 120_000;
+
 /** Refusals for which the server did not look the number up: unavailable, too_many, draining. */
 const unasked = [13, 14, 17];
 
@@ -36,12 +39,16 @@ export class Outbox {
     if (connected) this.flush();
   }
 
-  /** Begins anew on a fresh connection. */
-  reopen(): void {
+  /** Begins anew on a fresh connection. Returns the numbers that are too old to be sent, now forgotten. */
+  reopen(nowMS: number): number[] {
     for (const p of this.unanswered.slice(0, this.sent)) this.unsure.add(p.number);
+    const old = this.unanswered.filter((p) => nowMS - p.atMS > tooOldMS).map((p) => p.number);
+    this.unanswered = this.unanswered.filter((p) => !old.includes(p.number));
+    for (const number of old) this.unsure.delete(number);
     this.sent = 0;
     this.connection++;
     this.flush();
+    return old;
   }
 
   private flush(): void {

@@ -41,7 +41,7 @@ export class Placements {
 
   /** Numbers a new placement, and keeps it before anybody can send it. */
   add(x: number, y: number, color: number): Place {
-    const place = { number: this.kept.next++, x, y, color };
+    const place = { number: this.kept.next++, x, y, color, atMS: Date.now() };
     this.kept.unanswered.push(place);
     this.write();
     return place;

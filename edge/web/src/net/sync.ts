@@ -83,6 +83,11 @@ export class Sync {
     this.follow();
   }
 
+  /** A shard is watched whose catch-up has not come yet. */
+  get catchingUp(): boolean {
+    return [...this.watched].some((shard) => !this.reference?.copies.get(shard)?.continuous);
+  }
+
   isWatched(shard: number): boolean {
     return this.watched.has(shard);
   }
@@ -226,7 +231,8 @@ export class Sync {
   private async fetchMissing(): Promise<void> {
     const missing = this.missing();
     if (!this.reference || 2 * missing.length > shardsOf(this.reference.size).length) {
-      this.take(await fetchCanvas(this.canvasURL), false);
+      const first = this.reference === null;
+      this.take(await fetchCanvas(this.canvasURL, (share) => first && this.ports.post({ kind: "loading", share })), false);
       return;
     }
     const version = await newestVersion(this.canvasURL);
@@ -239,13 +245,12 @@ export class Sync {
     this.size ??= { width: file.width, height: file.height };
     if (file.width !== this.size.width || file.height !== this.size.height) return; // or behind its growth
     if (this.reference?.canvas !== file.canvas) this.reference = new Reference(file.canvas, this.size, file.bits);
-    for (const shard of file.shards) {
-      const held = this.reference.copies.get(shard.shard);
-      if (held && !(newer && shard.seq > held.seq)) continue;
-      this.reference.load(shard);
-      const pixels = shard.pixels.slice();
-      this.ports.post({ kind: "shard", shard: shard.shard, pixels }, [pixels.buffer]);
-      this.reached(shard.shard);
-    }
+    const { copies } = this.reference;
+    const taken = file.shards.filter(({ shard, seq }) => !copies.has(shard) || (newer && seq > (copies.get(shard)?.seq ?? 0)));
+    if (taken.length === 0) return;
+    for (const shard of taken) this.reference.load(shard);
+    const shards = taken.map(({ shard, pixels }) => ({ shard, pixels: pixels.slice() }));
+    this.ports.post({ kind: "shards", shards }, shards.map((s) => s.pixels.buffer));
+    for (const { shard } of taken) this.reached(shard);
   }
 }

@@ -45,7 +45,7 @@ scope.onmessage = ({ data }) => {
       clearTimeout(alarm);
       alarm = setTimeout(() => post({ kind: "alarm" }), data.inMS) as unknown as number;
       return;
-    case "wake": return client?.wake();
+    case "wake": return client?.wake(data.why);
     case "place": return client?.place(data.place);
     case "template":
       tally.set(data.placed);

@@ -30,12 +30,17 @@ export class Converter {
   private ask(job: Job): Promise<Shape> {
     const worker = (this.worker ??= this.spawn());
     return new Promise((resolve, reject) => {
+      // Too little memory, or a page whose server has another build's worker by now.
+      const fail = (text: string) => {
+        console.warn("pixelwall: the worker that converts failed", text);
+        reject(new Trouble("template.trouble.failed"));
+      };
       worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
         if (data.kind === "converted") resolve(data.shape);
         else if (data.kind === "notConverted") reject(new Trouble(faults[data.fault]));
-        else if (data.kind === "fault") reject(new Error(data.text));
+        else if (data.kind === "fault") fail(data.text);
       };
-      worker.onerror = () => reject(new Trouble("template.trouble.image"));
+      worker.onerror = (e) => fail(e.message);
       worker.postMessage({ kind: "convert", job } satisfies ToWorker);
     });
   }

@@ -25,7 +25,11 @@ export function urlOf(text: string, base?: string): URL | null {
 
 export async function readFile(file: Blob): Promise<Uint8Array<ArrayBuffer>> {
   if (file.size > bytesMax) throw new Trouble("template.trouble.large", { n: megabytes });
-  return new Uint8Array(await file.arrayBuffer());
+  try {
+    return new Uint8Array(await file.arrayBuffer());
+  } catch {
+    throw new Trouble("template.trouble.file"); // a folder, or one that is gone
+  }
 }
 
 export async function readAddress(url: URL): Promise<Uint8Array<ArrayBuffer>> {

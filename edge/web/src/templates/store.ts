@@ -33,6 +33,16 @@ export class Store {
   }
 
   private async run<T>(mode: IDBTransactionMode, ask: (t: IDBObjectStore) => IDBRequest<T>): Promise<T> {
+    try {
+      return await this.once(mode, ask);
+    } catch (err) {
+      if ((err as DOMException | null)?.name === "QuotaExceededError") throw err;
+      this.opened = null; // Safari drops what was opened before the page lay in the background
+      return this.once(mode, ask);
+    }
+  }
+
+  private async once<T>(mode: IDBTransactionMode, ask: (t: IDBObjectStore) => IDBRequest<T>): Promise<T> {
     const db = await (this.opened ??= open());
     const transaction = db.transaction(table, mode);
     const request = ask(transaction.objectStore(table));

@@ -68,11 +68,15 @@ export class Tally {
 
   /** Takes what the page is told. */
   hear(m: FromWorker): void {
-    if (this.counts.size === 0 || (m.kind !== "shard" && m.kind !== "pixels")) return;
+    if (this.counts.size === 0) return;
+    if (m.kind === "pixels") this.each(m.shard, (count) => this.apply(count, m.shard, m.changes));
+    if (m.kind === "shards") for (const { shard } of m.shards) this.each(shard, (count) => this.compare(count, shard));
+  }
+
+  private each(shard: number, update: (count: Count) => void): void {
     for (const count of this.counts.values()) {
-      if (!count.shards.has(m.shard)) continue;
-      if (m.kind === "shard") this.compare(count, m.shard);
-      else this.apply(count, m.shard, m.changes);
+      if (!count.shards.has(shard)) continue;
+      update(count);
       this.report();
     }
   }

@@ -141,6 +141,11 @@ export class Templates {
     stage.request();
   }
 
+  /** The true colour, whatever the palette looks like to somebody. */
+  rgbOf(color: number): number {
+    return this.colors[color]?.rgb ?? 0;
+  }
+
   /** The scale at which a shape fills most of the window. */
   scaleFor(shape: Shape): number {
     const { camera } = this.parts.stage;

@@ -31,6 +31,7 @@ export function noticeFor(f: BannerFacts): Notice | null {
       const seconds = Math.max(1, Math.ceil((f.state.retryAtMS - f.nowMS) / 1000));
       return { tone: "busy", text: t("banner.waiting", { n: seconds }), spoken: t("banner.lost"), button: "try" };
     }
+    case "silent": return { tone: "busy", text: t("banner.silent"), button: "try" };
     case "connecting": return { tone: "busy", text: t("banner.connecting") };
   }
   if (f.readOnly) return { tone: "bad", text: t("banner.readonly") };

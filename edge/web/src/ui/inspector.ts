@@ -1,7 +1,7 @@
 // Who painted a pixel, and when: a card beside it, filled by the REST history. The
 // focus goes into it and back to the canvas.
 
-import { ago, coordinates, language, t } from "../i18n/i18n";
+import { ago, coordinates, locale, t } from "../i18n/i18n";
 import { copyButton } from "./copy";
 import { byID, element, hex } from "./dom";
 import { say } from "./toasts";
@@ -89,7 +89,7 @@ export class Inspector {
       const row = element("li", "");
       const when = element("time", "", ago(this.ports.serverMS() - Date.parse(item.time)));
       when.dateTime = item.time;
-      when.title = new Date(item.time).toLocaleString(language());
+      when.title = new Date(item.time).toLocaleString(locale());
       row.append(this.dot(item.color), element("bdi", "who", item.user?.name ?? t("inspector.start")), when);
       row.title = this.ports.nameOf(item.color);
       return row;

@@ -16,6 +16,7 @@ const samples = [0.25, 0.75]; // of a pixel, in both directions
 export class Minimap {
   private readonly root = byID("minimap");
   private readonly canvas = this.root.querySelector("canvas") as HTMLCanvasElement;
+  private readonly small = matchMedia("(max-width: 640px), (max-height: 520px)"); // no room for it
   private readonly frame = this.root.querySelector("i") as HTMLElement;
   private image = new ImageData(1, 1);
   private dirty = true;
@@ -45,7 +46,7 @@ export class Minimap {
     const { picture } = this.stage;
     const seen = this.stage.inView();
     const all = !picture || (seen.width === picture.size.width && seen.height === picture.size.height);
-    this.root.hidden = all || !preference("minimap");
+    this.root.hidden = all || !picture.ready || this.small.matches || !preference("minimap");
     if (!picture || this.root.hidden) return;
     const scale = longest / Math.max(picture.size.width, picture.size.height);
     this.frame.style.transform = `translate(${seen.x * scale}px, ${seen.y * scale}px)`;

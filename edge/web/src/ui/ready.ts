@@ -31,6 +31,13 @@ export function announceReady(): void {
 
 let audio: AudioContext | null = null;
 
+/** Makes the tone possible: browsers let a page sound only from a touch or a key on. */
+export function prepareSound(): void {
+  if (!preference("sound") || audio?.state === "running") return;
+  audio ??= new AudioContext();
+  void audio.resume();
+}
+
 /** Two soft tones, the second a fourth above. */
 export function ring(): void {
   audio ??= new AudioContext();

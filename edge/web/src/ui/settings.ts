@@ -14,6 +14,8 @@ export function bindSettings(): void {
   const controls = [...document.querySelectorAll<Control>("[data-preference]")];
   const showAll = () => controls.forEach(show);
   for (const control of controls) control.addEventListener("change", () => void take(control));
+  // On an iPhone only an installed page may notify.
+  for (const c of controls) if (nameOf(c) === "notify") (c.closest(".row") as HTMLElement).hidden = !("Notification" in globalThis);
   onPreference(showAll);
   showAll();
 }

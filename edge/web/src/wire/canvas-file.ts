@@ -20,6 +20,8 @@ export interface CanvasFile extends Size {
 }
 
 const magic = 0x31435750; // "PWC1", read little-endian
+const headBytes = 18;
+const shardHeadBytes = 17;
 
 export function parseCanvasFile(bytes: Uint8Array): CanvasFile {
   const r = new Reader(bytes);
@@ -48,11 +50,29 @@ export function parseCanvasFile(bytes: Uint8Array): CanvasFile {
   return { canvas, width, height, bits, shards };
 }
 
+/** How long the file is that begins so, from its first bytes; null where they are too few to say. */
+export function canvasFileBytes(begin: Uint8Array): number | null {
+  const r = new Reader(begin);
+  if (begin.length < headBytes) return null;
+  r.take(12, "magic and canvas");
+  const size = { width: r.u16("width"), height: r.u16("height") };
+  const bits = r.u8("bits");
+  const n = r.u8("shards");
+  if (begin.length < headBytes + n * shardHeadBytes) return null;
+  let total = headBytes + n * shardHeadBytes;
+  for (let i = 0; i < n; i++) {
+    const area = shardArea(size, r.shard());
+    r.take(shardHeadBytes - 1, "seq and time");
+    total += packedBytes(area.width * area.height, bits === 8 ? 8 : 4);
+  }
+  return total;
+}
+
 /** The bytes of file; its shards rise by id. */
 export function formatCanvasFile(file: CanvasFile): Uint8Array<ArrayBuffer> {
   const bodies = file.shards.map((s) => pack(s.pixels, file.bits));
-  const headsBytes = 17 * file.shards.length;
-  const out = new Uint8Array(18 + headsBytes + bodies.reduce((sum, body) => sum + body.length, 0));
+  const headsBytes = shardHeadBytes * file.shards.length;
+  const out = new Uint8Array(headBytes + headsBytes + bodies.reduce((sum, body) => sum + body.length, 0));
   const view = new DataView(out.buffer);
   view.setUint32(0, magic, true);
   view.setBigUint64(4, file.canvas, true);
@@ -61,11 +81,12 @@ export function formatCanvasFile(file: CanvasFile): Uint8Array<ArrayBuffer> {
   view.setUint8(16, file.bits);
   view.setUint8(17, file.shards.length);
   file.shards.forEach((s, i) => {
-    view.setUint8(18 + 17 * i, s.shard);
-    view.setBigUint64(19 + 17 * i, BigInt(s.seq), true);
-    view.setBigUint64(27 + 17 * i, BigInt(s.timeMS), true);
+    const at = headBytes + shardHeadBytes * i;
+    view.setUint8(at, s.shard);
+    view.setBigUint64(at + 1, BigInt(s.seq), true);
+    view.setBigUint64(at + 9, BigInt(s.timeMS), true);
   });
-  let at = 18 + headsBytes;
+  let at = headBytes + headsBytes;
   for (const body of bodies) {
     out.set(body, at);
     at += body.length;

@@ -3,6 +3,7 @@
 import { t } from "../../i18n/i18n";
 import { none, type Shape } from "../../templates/template";
 import type { Entry } from "../../templates/entry";
+import { linkField } from "../copy";
 import { element } from "../dom";
 import type { Palette } from "./chips";
 import { button } from "./fields";
@@ -58,6 +59,14 @@ export class Card {
     if (shape && shape !== this.drawn) drawThumb(this.thumb, shape, this.ports.palette);
     this.drawn = shape;
     if (this.details.open) this.settings?.show();
+  }
+
+  /** Shows a link that could not be copied. */
+  offer(link: string): void {
+    this.root.querySelector(".copied")?.remove();
+    const field = linkField(link);
+    this.details.before(field);
+    field.select();
   }
 
   private unfold(): void {

@@ -6,8 +6,9 @@ import { parseTemplateLink } from "../../templates/link";
 import { shareLink } from "../../templates/share";
 import type { Entry } from "../../templates/entry";
 import type { Templates } from "../../templates/templates";
-import { Trouble, wordsFor } from "../../templates/trouble";
+import { wordsFor } from "../../templates/trouble";
 import { prefer, preference } from "../../preferences";
+import { copied } from "../copy";
 import { byID } from "../dom";
 import { toast } from "../toasts";
 import { Card } from "./card";
@@ -111,14 +112,11 @@ export class TemplatesPanel {
 
   private async share(entry: Entry): Promise<void> {
     try {
-      const link = await shareLink(entry, this.palette, this.templates.scaleFor.bind(this.templates));
-      // Without a secure context there is no clipboard; the address bar has the link then.
-      if (!navigator.clipboard) return void (location.href = link);
-      await navigator.clipboard.writeText(link);
-      toast(t("template.copied"));
+      const link = await shareLink(entry, this.templates, this.templates.scaleFor.bind(this.templates));
+      if (await copied(link)) toast(t("template.copied"));
+      else this.cards.get(entry)?.offer(link);
     } catch (err) {
-      if (err instanceof Trouble) toast(wordsFor(err), "bad", 10_000);
-      else toast(t("template.notCopied"), "bad");
+      toast(wordsFor(err), "bad", 10_000);
     }
   }
 }

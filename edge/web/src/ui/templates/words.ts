@@ -1,6 +1,6 @@
 // How far a template is, in words.
 
-import { language, t } from "../../i18n/i18n";
+import { locale, t } from "../../i18n/i18n";
 import { countOf, type Entry } from "../../templates/entry";
 
 export interface Words {
@@ -31,11 +31,11 @@ function paceOf({ pace }: Entry, nowMS: number): string {
 
 /** Rounded down: all but one pixel is not 100 %. */
 export function percent(share: number): string {
-  return new Intl.NumberFormat(language(), { style: "percent", maximumFractionDigits: 1 }).format(Math.floor(share * 1000) / 1000);
+  return new Intl.NumberFormat(locale(), { style: "percent", maximumFractionDigits: 1 }).format(Math.floor(share * 1000) / 1000);
 }
 
 function duration(ms: number): string {
   const minutes = Math.max(1, Math.round(ms / 60_000));
   const [n, unit] = minutes < 120 ? [minutes, "minute"] : minutes < 2880 ? [Math.round(minutes / 60), "hour"] : [Math.round(minutes / 1440), "day"];
-  return new Intl.NumberFormat(language(), { style: "unit", unit: unit as string, unitDisplay: "long" }).format(n as number);
+  return new Intl.NumberFormat(locale(), { style: "unit", unit: unit as string, unitDisplay: "long" }).format(n as number);
 }
