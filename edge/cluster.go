@@ -209,6 +209,10 @@ func (c *cluster) base(ctx context.Context) (base *core.Snapshot, ringFrom core.
 	}
 }
 
+// ringTries is how often the streams are asked: one slow answer must not cost every
+// client of this edge a fetch.
+const ringTries = 5
+
 // findBase returns a state from which, or a ring's beginning from where, the log
 // holds what clients may resume from: a restart costs nobody a reload.
 func (c *cluster) findBase(ctx context.Context) (*core.Snapshot, core.Heads, error) {
@@ -229,7 +233,11 @@ func (c *cluster) findBase(ctx context.Context) (*core.Snapshot, core.Heads, err
 	}
 	// The published canvas is new; the streams say what led to it.
 	ringFrom, err := c.redis.Stream().HeadsAt(ctx, since)
+	for tries := 1; err != nil && tries < ringTries && persist.Pause(ctx, 200*time.Millisecond) == nil; tries++ {
+		ringFrom, err = c.redis.Stream().HeadsAt(ctx, since)
+	}
 	if err != nil {
+		c.log.Warn("the streams do not tell what led to the canvas: clients fetch the shards that have changed while they were away", "err", err)
 		return s, s.Heads, nil
 	}
 	for id := range ringFrom {

@@ -265,7 +265,7 @@ func TestHAProxysCheckFindsTheServerAlive(t *testing.T) {
 	eachProxy(t, func(t *testing.T, k kind) {
 		tp := newTap(t, serve(t).addr)
 		p := k.before(t, tp.addr, "check inter 2s", "check inter 20ms fall 1")
-		coretest.Eventually(t, "some checks", func() bool { return tp.count("GET /livez HTTP/1.0") >= 5 })
+		coretest.Eventually(t, "some checks", func() bool { return tp.count("GET /readyz HTTP/1.0") >= 5 })
 		if a := p.visitor("127.0.0.1").get("/"); a.StatusCode != 200 {
 			t.Errorf("the page: %s", a.Status)
 		}
