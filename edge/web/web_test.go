@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"io"
-	"io/fs"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -124,32 +122,4 @@ func plain(t *testing.T, res *fasthttp.Response) string {
 		t.Fatal(err)
 	}
 	return string(body)
-}
-
-// What a first visit loads is what a slow network feels: the page, what it names,
-// and one language.
-func TestTheBundleIsSmall(t *testing.T) {
-	const limit = 90_000
-	bundle, err := fs.Sub(dist, "dist")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum, language := 0, 0
-	for path, f := range load(bundle) {
-		size := len(f.plain.body)
-		if f.br.body != nil {
-			size = len(f.br.body)
-		}
-		switch ext := filepath.Ext(path); {
-		case ext == ".json":
-			language = max(language, size)
-		case path == "/" || strings.HasPrefix(path, "/assets/") && ext != ".png":
-			sum += size
-		}
-	}
-	sum += language
-	t.Logf("%d bytes with brotli", sum)
-	if sum > limit || sum < 1000 {
-		t.Errorf("%d bytes with brotli, want at most %d", sum, limit)
-	}
 }

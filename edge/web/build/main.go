@@ -9,7 +9,8 @@
 //	src/manifest.webmanifest, src/offline/sw.ts -> dist/manifest.webmanifest, dist/sw.js  (as well)
 //
 // The same source gives the same bytes on every machine; with -check nothing is
-// written, and a difference from what is there is exit 1.
+// written, and a difference from what is there is exit 1. It says how large a first
+// visit is, and is exit 1 where that is too much.
 package main
 
 import (
@@ -25,6 +26,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/andybalholm/brotli"
 	"github.com/evanw/esbuild/pkg/api"
 )
 
@@ -43,6 +45,14 @@ func run(dir string, check bool) error {
 	if err != nil {
 		return err
 	}
+	size, err := firstVisit(made)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("web/build: a first visit is %d bytes with brotli, of %d\n", size, firstVisitMax)
+	if size > firstVisitMax {
+		return errors.New("that is too much")
+	}
 	dist := filepath.Join(dir, "dist")
 	if check {
 		return compare(dist, made)
@@ -59,6 +69,33 @@ func run(dir string, check bool) error {
 		}
 	}
 	return nil
+}
+
+// firstVisitMax is what a slow network should have to carry.
+const firstVisitMax = 90_000
+
+// firstVisit returns how many bytes of made a first visit takes, as the server
+// compresses them: the page, what it names, and the largest language.
+func firstVisit(made map[string][]byte) (sum int, err error) {
+	language := 0
+	for name, body := range made {
+		var packed bytes.Buffer
+		w := brotli.NewWriterLevel(&packed, 9) // as the server does
+		if _, err := w.Write(body); err != nil {
+			return 0, err
+		}
+		if err := w.Close(); err != nil {
+			return 0, err
+		}
+		switch filepath.Ext(name) {
+		case ".png": // only systems show icons
+		case ".json":
+			language = max(language, packed.Len())
+		default:
+			sum += packed.Len()
+		}
+	}
+	return sum + language, nil
 }
 
 // build returns the files of dist by name.
