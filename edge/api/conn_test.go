@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"pixelwall/core/coretest"
 )
 
 func TestARequestIsBounded(t *testing.T) {
@@ -150,11 +152,7 @@ func TestShutdownCutsWhatDoesNotEnd(t *testing.T) {
 	if _, err := io.WriteString(c, "GET /livez HTTP/1.1\r\n"); err != nil { // and never the rest
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(20 * time.Second); w.api.conns.count() == 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the connection is not served")
-		}
-	}
+	coretest.Eventually(t, "the connection is served", func() bool { return w.api.conns.count() > 0 })
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := w.api.Shutdown(ctx); !errors.Is(err, context.Canceled) {

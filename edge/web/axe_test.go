@@ -129,6 +129,13 @@ func TestAxeFindsNothingSerious(t *testing.T) {
 			p.audit(axe, "a template and its settings")
 			p.click(p.at("#templates-close"))
 
+			silent := newLine(t, s.url)
+			cutOff := openPage(t, silent.url+"/?debug#60,60,20", tt.look)
+			cutOff.untilLive()
+			silent.set(true, false)
+			cutOff.until("document.documentElement.dataset.link === 'silent' && !document.getElementById('banner').hidden")
+			cutOff.audit(axe, "silent")
+
 			s.kill()
 			p.until("!document.getElementById('banner').hidden")
 			p.audit(axe, "reconnecting")

@@ -23,7 +23,8 @@ import (
 
 func TestAServerOfAnotherProtocolIsSaidAndAReloadOffered(t *testing.T) {
 	s := startEdge(t)
-	p := openPage(t, closingProxy(t, s.url, 4002)+"/?debug#60,60,20", desktop)
+	at := closingProxy(t, s.url, 4002)
+	p := openPage(t, at+"/?debug#60,60,20", desktop)
 	p.until("document.documentElement.dataset.link === 'outdated'")
 	p.until("!document.getElementById('banner').hidden && document.querySelector('#banner span').textContent === 'This page is too old for the server.'")
 	p.untilDrawn(60, 60, white) // the canvas is there by HTTP
@@ -32,7 +33,12 @@ func TestAServerOfAnotherProtocolIsSaidAndAReloadOffered(t *testing.T) {
 	eval[bool](p, "(globalThis.old = true)")
 	p.click(p.at("#banner button"))
 	p.until("globalThis.old === undefined && globalThis.pixelwall && document.documentElement.dataset.link === 'outdated'")
-	p.audit(readAxe(t), "a server of another protocol")
+	axe, dark := readAxe(t), phone
+	dark.dark = true
+	p.audit(axe, "a server of another protocol")
+	other := openPage(t, at+"/?debug#60,60,20", dark)
+	other.until("document.documentElement.dataset.link === 'outdated' && !document.getElementById('banner').hidden")
+	other.audit(axe, "a server of another protocol, in the dark")
 }
 
 // closingProxy answers the hello of each WebSocket with a close of that code.

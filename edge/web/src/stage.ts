@@ -222,6 +222,7 @@ export class Stage {
     const link = parseLink(hash);
     if (!link || !this.picture?.contains(link.x, link.y)) return false;
     this.camera.jumpTo(link.x + 0.5, link.y + 0.5, link.scale ?? 16);
+    this.lastView = ""; // the address may hold more than the view
     this.request();
     return true;
   }
