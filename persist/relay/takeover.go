@@ -205,8 +205,9 @@ func (sh *shard) await(ctx context.Context, cond func(*core.Fold) bool) error {
 // publishAgain brings what the frozen outbox holds beyond last to the topic, as
 // the new holder and with the same boundaries, and returns the last seq of it.
 //
-// What is contiguous with the log is right, whatever epoch its header names: one
-// epoch is armed once, and every copy of its outbox begins with the same entries.
+// What is contiguous with the log is right, whatever earlier epoch its header names: one
+// epoch is armed once, and every copy of its outbox begins with the same entries. A
+// later epoch is that of a relay that has gone on since our fence, while we slept.
 // Entries that an earlier take-over left out may lie before a marker that joins.
 func (sh *shard) publishAgain(ctx context.Context, last uint64) (uint64, error) {
 	o := &sh.relay.o
@@ -217,6 +218,9 @@ func (sh *shard) publishAgain(ctx context.Context, last uint64) (uint64, error) 
 		var batch []*core.Record
 		read = 0
 		err := o.Outbox.Read(ctx, sh.id, at, o.BatchMax, func(r *core.Record) error {
+			if r.Epoch > us.Epoch { // the outbox may have been trimmed of what joins
+				return core.NewError(core.CodeMismatch, fmt.Sprintf("the outbox went on without us, under epoch %d", r.Epoch))
+			}
 			read++
 			at = r.Last()
 			c := clone(r)

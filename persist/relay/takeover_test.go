@@ -28,6 +28,7 @@ type stage struct {
 	deaf    atomic.Bool   // one has armed
 	slow    atomic.Bool   // what they read of the outbox takes a second
 	long    atomic.Bool   // a recall takes three leases
+	sleeps  chan struct{} // the next relay reads nothing of the outbox until it is closed, if not nil
 	leases  coretest.Hook // of all relays
 	reads   time.Duration // how long a relay takes to read a record of the topic
 	log     coretest.Hook // of the next relay's topic
@@ -67,7 +68,11 @@ func (st *stage) relay() (r *Relay, outbox *counted, stop func()) {
 	p, _ := core.NamedPalette("place2017")
 	config := core.Config{Version: 1, Width: 512, Height: 512, Bits: 4, Palette: p, BurstMax: 1}
 	st.deaf.Store(false)
+	sleeps := st.sleeps
 	outbox = &counted{Outbox: st.outbox.As(func(_ context.Context, c coretest.Call, effect func() error) error {
+		if c.Method == "Read" && sleeps != nil {
+			<-sleeps
+		}
 		if c.Method == "Read" && st.deaf.Load() {
 			return errors.New("no answer")
 		}
@@ -427,6 +432,49 @@ func TestAMasterThatComesBackForgetsWhatIsInNoLog(t *testing.T) {
 		if got := r.Stats(); got.TakeOvers != 3 {
 			t.Errorf("%+v", got)
 		}
+	})
+}
+
+// A relay that slept in the midst of a take-over finds an outbox that another one has
+// gone on with, and was trimmed of what joins. Its log lacks nothing, so it keeps its
+// memory of requests for the next take-over.
+func TestARelayThatSleptKeepsItsMemory(t *testing.T) {
+	onStage(t, func(st *stage) {
+		_, _, stop := st.relay()
+		epoch := st.armedAbove(0)
+		st.place(20)
+		st.carried()
+		stop()
+		wake, asleep := make(chan struct{}), atomic.Bool{}
+		st.sleeps, st.leases = wake, func(_ context.Context, _ coretest.Call, effect func() error) error {
+			if asleep.Load() {
+				<-wake
+			}
+			return effect()
+		}
+		_, _, stopSlept := st.relay()
+		st.until("a fence", func() bool { return st.outbox.Stand(0).Epoch > epoch })
+		asleep.Store(true)
+		st.sleeps, st.leases = nil, nil
+		_, _, stop = st.relay()
+		epoch = st.armedAbove(epoch + 1)
+		st.place(20)
+		st.carried()
+		st.snapshot()
+		time.Sleep(80 * time.Second) // and all that it covers is trimmed
+		st.place(5)
+		st.carried()
+		stop()
+		close(wake)
+		st.armedAbove(epoch)
+		st.outbox.Flush()
+		st.armedAbove(0)
+		for _, p := range st.told {
+			if a := st.ask(p.event); !a.Repeat || a.Seq != p.seq {
+				st.t.Fatalf("stored as %x, told %+v", p.seq, a)
+			}
+		}
+		stopSlept()
 	})
 }
 
