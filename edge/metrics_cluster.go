@@ -52,12 +52,14 @@ func (c *cluster) kafkaReadings() []reading {
 	kf := func(f func(kafka.Stats) int64) func() float64 {
 		return func() float64 { return float64(f(c.topic.Stats())) }
 	}
+	const switches = "Times that the streams of Redis were gone to: Kafka did not answer, or brought nothing."
 	return []reading{
 		{"pixelwall_kafka_produced_total", "Records acknowledged by Kafka.", counter, kf(func(s kafka.Stats) int64 { return s.Produced }), nil},
 		{"pixelwall_kafka_retries_total", "Requests that were sent again.", counter, kf(func(s kafka.Stats) int64 { return s.ProduceRetries }), nil},
 		{"pixelwall_kafka_data_loss_total", "Times that a partition was found to have lost records.", counter, kf(func(s kafka.Stats) int64 { return s.DataLoss }), nil},
 		{"pixelwall_kafka_restarts_total", "Searches and fetches that were made again.", counter, kf(func(s kafka.Stats) int64 { return s.Restarts }), nil},
-		{"pixelwall_failover_switches_total", "Times that the streams of Redis were gone to.", counter, func() float64 { return float64(c.follow.Switches()) }, nil},
+		{"pixelwall_failover_switches_total", switches, counter, func() float64 { silent, _ := c.follow.Switches(); return float64(silent) }, prometheus.Labels{"why": "silent"}},
+		{"pixelwall_failover_switches_total", switches, counter, func() float64 { _, stalled := c.follow.Switches(); return float64(stalled) }, prometheus.Labels{"why": "stalled"}},
 		{"pixelwall_failover_active", "1 while the streams of Redis are followed.", gauge, func() float64 {
 			if c.follow.OnFallback() {
 				return 1

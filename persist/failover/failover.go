@@ -43,9 +43,10 @@ var (
 
 // A Log is both. It implements core.Log.
 type Log struct {
-	o        Options
-	why      atomic.Pointer[error] // the fallback is followed; nil: it is not
-	switches atomic.Int64
+	o       Options
+	why     atomic.Pointer[error] // the fallback is followed; nil: it is not
+	silent  atomic.Int64          // times that it was, by why
+	stalled atomic.Int64
 }
 
 // New returns a log of o.
@@ -71,8 +72,9 @@ func (l *Log) Why() error {
 	return nil
 }
 
-// Switches returns how often the fallback was gone to.
-func (l *Log) Switches() int64 { return l.switches.Load() }
+// Switches returns how often the fallback was gone to because of ErrSilent, and of
+// ErrStalled.
+func (l *Log) Switches() (silent, stalled int64) { return l.silent.Load(), l.stalled.Load() }
 
 // Heads implements core.Log.
 func (l *Log) Heads(ctx context.Context) (core.Heads, error) {
@@ -189,7 +191,11 @@ var errBack = errors.New("the main log has caught up")
 func (t *tail) followFallback(ctx context.Context, why error) error {
 	l := t.log
 	l.why.Store(&why)
-	l.switches.Add(1)
+	if errors.Is(why, ErrSilent) {
+		l.silent.Add(1)
+	} else {
+		l.stalled.Add(1)
+	}
 	defer l.why.Store(nil)
 	l.tell(true, why)
 	ctx, end := context.WithCancelCause(ctx)

@@ -246,8 +246,8 @@ func TestTheMainLogDiesAndComesBack(t *testing.T) {
 			t.Errorf("Tail = %v", err)
 		}
 		b.complete(t, r)
-		if fmt.Sprint(switches) != "[true false true false true false]" || l.Switches() != 3 {
-			t.Errorf("switches %v, %d", switches, l.Switches())
+		if silent, stalled := l.Switches(); fmt.Sprint(switches) != "[true false true false true false]" || silent != 3 || stalled != 0 {
+			t.Errorf("switches %v, %d + %d", switches, silent, stalled)
 		}
 	})
 }
@@ -283,6 +283,9 @@ func TestAMainLogThatNobodyFeeds(t *testing.T) {
 			t.Errorf("Tail = %v", err)
 		}
 		b.complete(t, r)
+		if silent, stalled := l.Switches(); silent != 0 || stalled != 1 {
+			t.Errorf("%d + %d switches", silent, stalled)
+		}
 		if len(why) != 2 || why[0] != ErrStalled || why[1] != nil {
 			t.Errorf("switches because of %v", why)
 		}
@@ -305,8 +308,9 @@ func TestAMainLogThatCatchesUpIsNotLeft(t *testing.T) {
 			b.left = rest[1:]
 			time.Sleep(100 * time.Millisecond)
 		}
-		if err := stop(); !errors.Is(err, context.Canceled) || l.Switches() != 0 {
-			t.Errorf("Tail = %v, %d switches", err, l.Switches())
+		err := stop()
+		if silent, stalled := l.Switches(); !errors.Is(err, context.Canceled) || silent+stalled != 0 {
+			t.Errorf("Tail = %v, %d + %d switches", err, silent, stalled)
 		}
 		b.complete(t, r)
 	})

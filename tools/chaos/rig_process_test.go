@@ -166,8 +166,8 @@ func (p *process) count(name string) float64 {
 
 var asker = &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
-// scrape returns what the process counts now, labels summed up; nothing when it
-// does not answer.
+// scrape returns what the process counts now, each with its labels and all of a name
+// summed up; nothing when it does not answer.
 func (p *process) scrape() map[string]float64 {
 	res, err := asker.Get("http://" + p.addr + "/metrics")
 	if err != nil {
@@ -194,8 +194,11 @@ func parseMetrics(body []byte) map[string]float64 {
 		if err != nil {
 			continue
 		}
-		name, _, _ := strings.Cut(line[:at], "{")
+		name, _, labelled := strings.Cut(line[:at], "{")
 		sums[name] += value
+		if labelled {
+			sums[line[:at]] = value
+		}
 	}
 	return sums
 }
@@ -217,7 +220,7 @@ func (p *process) tail(n int) string {
 func (p *process) counts() string {
 	var all []string
 	for name, n := range p.scrape() {
-		if short, ok := strings.CutPrefix(name, "pixelwall_"); ok && n != 0 {
+		if short, ok := strings.CutPrefix(name, "pixelwall_"); ok && n != 0 && !strings.Contains(short, "{") {
 			all = append(all, fmt.Sprintf("%s=%.6g", short, n))
 		}
 	}
