@@ -214,7 +214,7 @@ func TestRedisMayComeLater(t *testing.T) {
 	stack := ownServers(t, servers.RedisOptions{})
 	server := stack.Redis[0]
 	must(t, server.Stop())
-	c := open(t, Options{Addrs: []string{server.Addr()}, CommandTimeout: 500 * time.Millisecond})
+	c := open(t, Options{Addrs: []string{server.Addr()}, CommandTimeout: shortly})
 	refusedWith(t, outcomes(t, c, crowd(0, 1)...)[0], core.CodeUnavailable)
 	if h := c.Health(); !strings.HasPrefix(h, "down") {
 		t.Errorf("Health = %q", h)
@@ -232,6 +232,7 @@ func TestRedisMayComeLater(t *testing.T) {
 func TestWithoutALimiterMemoryLimits(t *testing.T) {
 	stack := ownServers(t, servers.RedisOptions{})
 	o := testOptions(t)
+	o.CommandTimeout = shortly
 	o.Limiter = []string{stack.Redis[0].Addr()}
 	c := open(t, o)
 	config := testConfig()
@@ -269,6 +270,7 @@ func TestWithoutALimiterMemoryLimits(t *testing.T) {
 func TestWithoutALimiterABurstIsRemembered(t *testing.T) {
 	stack := ownServers(t, servers.RedisOptions{})
 	o := testOptions(t)
+	o.CommandTimeout = shortly
 	o.Limiter = []string{stack.Redis[0].Addr()}
 	c := open(t, o)
 	config := testConfig()
@@ -338,7 +340,7 @@ func TestAPromotedReplicaIsFollowed(t *testing.T) {
 	for _, s := range stack.Redis {
 		addrs = append(addrs, s.Addr())
 	}
-	c := open(t, Options{Addrs: addrs, CommandTimeout: 500 * time.Millisecond})
+	c := open(t, Options{Addrs: addrs, CommandTimeout: shortly})
 	keepArmed(t, c, testConfig())
 	if o := outcomes(t, c, crowd(0, 8)...)[7]; o.Err != nil || core.SeqEpoch(o.Seq) != 1 {
 		t.Fatalf("%+v", o)
@@ -432,7 +434,7 @@ func TestAClusterGoesOnWithoutAMaster(t *testing.T) {
 	for _, s := range stack.Redis {
 		addrs = append(addrs, s.Addr())
 	}
-	c := open(t, Options{Addrs: addrs[:3], CommandTimeout: 500 * time.Millisecond})
+	c := open(t, Options{Addrs: addrs[:3], CommandTimeout: shortly})
 	config := testConfig()
 	config.Width, config.Height = 2048, 2048 // sixteen shards, some on each
 	keepArmed(t, c, config)

@@ -154,7 +154,7 @@ func fullDisk(t *testing.T, policy string) {
 	must(t, server.Stop())
 	d := newDisk(t, server)
 	must(t, server.Restart(t.Context()))
-	c := open(t, Options{Addrs: []string{server.Addr()}, CommandTimeout: 500 * time.Millisecond})
+	c := open(t, Options{Addrs: []string{server.Addr()}, CommandTimeout: shortly})
 	keepArmed(t, c, testConfig())
 	d.run("dd if=/dev/zero of=filler bs=1M count=3 2>/dev/null")
 	s := newStorm(t, c, 4)

@@ -33,6 +33,7 @@ type gate struct {
 func newGate(t testing.TB) (*gate, Options) {
 	t.Helper()
 	o := testOptions(t)
+	o.CommandTimeout = shortly
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

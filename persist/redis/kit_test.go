@@ -26,10 +26,14 @@ func testConfig() core.Config {
 	return core.Config{Version: 1, Width: 600, Height: 520, Bits: 4, Palette: p, BurstMax: 1}
 }
 
-// testOptions lead to the shared server, under keys that nobody else has.
+// shortly is a CommandTimeout where a server falls silent on purpose.
+const shortly = 500 * time.Millisecond
+
+// testOptions lead to the shared server, under keys that nobody else has. It always
+// answers, however long its disk takes.
 func testOptions(t testing.TB) Options {
 	t.Helper()
-	return Options{Addrs: []string{stacktest.Redis(t)}, Prefix: fmt.Sprintf("t%016x", rand.Uint64()), PollEvery: 2 * time.Millisecond, CommandTimeout: 500 * time.Millisecond}
+	return Options{Addrs: []string{stacktest.Redis(t)}, Prefix: fmt.Sprintf("t%016x", rand.Uint64()), PollEvery: 2 * time.Millisecond, CommandTimeout: patience, slow: true}
 }
 
 func open(t testing.TB, o Options) *Client {
@@ -194,5 +198,5 @@ func ownServer(t testing.TB, extra ...string) *Client {
 func ownServerToKill(t testing.TB, extra ...string) (*Client, *servers.Server) {
 	t.Helper()
 	stack := ownServers(t, servers.RedisOptions{Extra: extra})
-	return open(t, Options{Addrs: []string{stack.Redis[0].Addr()}, PollEvery: 2 * time.Millisecond, CommandTimeout: 500 * time.Millisecond}), stack.Redis[0]
+	return open(t, Options{Addrs: []string{stack.Redis[0].Addr()}, PollEvery: 2 * time.Millisecond, CommandTimeout: shortly}), stack.Redis[0]
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
-	"time"
 
 	"github.com/redis/rueidis"
 
@@ -67,7 +66,7 @@ func TestLibraryIsTheModel(t *testing.T) {
 	}
 	server := stack.Redis[0]
 	coretest.TestOutbox(t, func(t *testing.T) *coretest.OutboxStore {
-		c := open(t, Options{Addrs: []string{server.Addr()}, Prefix: fmt.Sprintf("t%016x", rand.Uint64()), CommandTimeout: 500 * time.Millisecond})
+		c := open(t, Options{Addrs: []string{server.Addr()}, Prefix: fmt.Sprintf("t%016x", rand.Uint64()), CommandTimeout: patience, slow: true})
 		up := func() bool {
 			_, err := c.Outbox().Stand(t.Context(), 0)
 			return err == nil
