@@ -185,22 +185,21 @@ func began(pid int) (started string, ok bool) {
 	if pid <= 0 {
 		return "", false
 	}
-	folder := "/proc/" + strconv.Itoa(pid)
-	stat, err := os.ReadFile(folder + "/stat")
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return "", false
 	}
-	// The name, in parentheses, may hold anything; state is the first field after it, start time the twentieth.
+	// The name, in parentheses, may hold anything. State is the first field after it, the
+	// eighteenth is the number of threads, the twentieth the start time.
 	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
 	if len(fields) < 20 {
 		return "", false
 	}
-	if fields[0] == "Z" || fields[0] == "X" {
-		// A zombie waits for its parent. But while other threads are ending, its
-		// sockets and files are still open, and whoever starts it again would meet them.
-		if threads, err := os.ReadDir(folder + "/task"); err != nil || len(threads) <= 1 {
-			return "", false
-		}
+	// A zombie waits for its parent. But while other threads are ending, its sockets and
+	// files are still open, and whoever starts it again would meet them. (The folder of its
+	// threads may end early while they do.)
+	if threads, _ := strconv.Atoi(fields[17]); (fields[0] == "Z" || fields[0] == "X") && threads <= 1 {
+		return "", false
 	}
 	return fields[19], true
 }
