@@ -185,15 +185,7 @@ func (w *wall) sameHistory(heads core.Heads, events []entry) {
 		return
 	}
 	within(w.t, settleTime, "an answer of the history", func() bool { return w.store.Health() == "ok" })
-	// A reader of event_log that came too early is told so; the archive is waited for.
-	var have core.Heads
-	var err error
-	if !poll(settleTime, func() bool {
-		short, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
-		defer cancel()
-		have, err = w.store.Heads(short)
-		return err == nil && have == heads
-	}) {
+	if have, err := w.archivedUpTo(heads); have != heads {
 		w.t.Errorf("the history ends at %v, the log at %v: %v", have[:shards], heads[:shards], err)
 		return
 	}
@@ -204,6 +196,27 @@ func (w *wall) sameHistory(heads core.Heads, events []entry) {
 	if !slices.Equal(archived, events) {
 		w.t.Errorf("the history holds %d placements that are not the log's %d%s", len(archived), len(events), firstDifference(archived, events))
 	}
+}
+
+// archivedUpTo waits for the archive to come to heads, for as long as it gets on: a backlog
+// on a slow disk takes its time. It is asked seldom, since each answer is read from
+// the node that the archive writes to.
+func (w *wall) archivedUpTo(heads core.Heads) (have core.Heads, err error) {
+	every := time.NewTicker(500 * time.Millisecond)
+	defer every.Stop()
+	for moved := time.Now(); time.Since(moved) < settleTime; <-every.C {
+		short, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
+		var now core.Heads
+		now, err = w.store.Heads(short)
+		cancel()
+		if err != nil || now == have {
+			continue
+		}
+		if have, moved = now, time.Now(); have == heads {
+			break
+		}
+	}
+	return have, err
 }
 
 func firstDifference(a, b []entry) string {
