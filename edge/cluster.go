@@ -96,7 +96,7 @@ func (c *cluster) connect(ctx context.Context) (err error) {
 	}
 	c.all = persist.Backed(c.topic, c.store)
 	c.follow = failover.New(failover.Options{
-		Main: c.all, Fallback: c.redis.Stream(), LastFetch: c.topic.LastFetch, Patience: s.KafkaPatience,
+		Main: c.all, Fallback: c.redis.Stream(), LastFetch: c.topic.LastFetch, Failing: c.topic.Failing, Patience: s.KafkaPatience,
 		OnSwitch: func(fallback bool, why error) {
 			if fallback {
 				c.log.Warn("the streams of Redis are followed instead of Kafka", "why", why)

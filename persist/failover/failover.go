@@ -28,7 +28,10 @@ type Options struct {
 	// LastFetch returns when the main log last answered, also that there is
 	// nothing new.
 	LastFetch func() time.Time
-	Patience  time.Duration // without an answer before the fallback is followed; 300 ms when 0
+	// Failing reports whether the last fetch of the main log failed, as it does at once
+	// when its servers die. Nil: only silence tells.
+	Failing  func() bool
+	Patience time.Duration // without an answer before the fallback is followed, a third of it when Failing; 300 ms when 0
 	// Stall is how long the main log may bring nothing of a shard in which the fallback
 	// is ahead: it answers, but whoever feeds it is away. 1.2 s when 0.
 	Stall    time.Duration
@@ -109,7 +112,7 @@ func (l *Log) Tail(ctx context.Context, from core.Heads, fn func(*core.Record) e
 	defer end(nil)
 	parts.Go(func() { end(t.followMain(ctx)) })
 	parts.Go(func() { t.watchStall(ctx) })
-	check := time.NewTicker(l.o.Patience / 4)
+	check := time.NewTicker(l.o.Patience / 10)
 	defer check.Stop()
 	began := time.Now()
 	for {
@@ -122,7 +125,7 @@ func (l *Log) Tail(ctx context.Context, from core.Heads, fn func(*core.Record) e
 		switch last := l.o.LastFetch(); {
 		case time.Since(began) < l.o.Patience:
 			continue
-		case time.Since(last) >= l.o.Patience:
+		case time.Since(last) >= l.patience():
 		case t.stalled.Load():
 			why = ErrStalled
 		default:
@@ -133,6 +136,14 @@ func (l *Log) Tail(ctx context.Context, from core.Heads, fn func(*core.Record) e
 		}
 		began = time.Now()
 	}
+}
+
+// patience is how long the main log may be silent just now.
+func (l *Log) patience() time.Duration {
+	if l.o.Failing != nil && l.o.Failing() {
+		return l.o.Patience / 3
+	}
+	return l.o.Patience
 }
 
 // watchStall compares the two logs until ctx ends. A main log that answers may still

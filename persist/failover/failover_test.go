@@ -252,6 +252,34 @@ func TestTheMainLogDiesAndComesBack(t *testing.T) {
 	})
 }
 
+// Silence alone may be a pause; a fetch that failed needs less of it.
+func TestAMainLogThatFailsIsLeftSooner(t *testing.T) {
+	for name, failing := range map[string]bool{"silent": false, "failing": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				l := b.log(nil)
+				l.o.Failing = func() bool { return failing && b.topicDown.Load() }
+				_, stop := follow(t, l)
+				time.Sleep(time.Second)
+				b.topicDown.Store(true)
+				for down := time.Now(); !l.OnFallback(); time.Sleep(time.Millisecond) {
+					if time.Since(down) > time.Second {
+						t.Fatal("the fallback is not followed")
+					}
+				}
+				silence := time.Since(time.Unix(0, b.fetched.Load()))
+				if soon := silence < l.o.Patience/2; soon != failing {
+					t.Errorf("the fallback is followed after a silence of %v", silence)
+				}
+				if err := stop(); !errors.Is(err, context.Canceled) {
+					t.Errorf("Tail = %v", err)
+				}
+			})
+		})
+	}
+}
+
 // The main log answers, and nobody brings it anything: the relay is dead. Then the
 // fallback is followed, until somebody does.
 func TestAMainLogThatNobodyFeeds(t *testing.T) {

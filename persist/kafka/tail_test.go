@@ -283,6 +283,7 @@ func TestABrokerThatRestartsCostsNothing(t *testing.T) {
 		stored := make(chan error, 1)
 		go func() { stored <- topic.Append(t.Context(), under) }()
 		coretest.Eventually(t, "requests fail", func() bool { return failed() > before })
+		coretest.Eventually(t, "the last fetch has failed", topic.Failing)
 		if topic.LastFetch().After(down.Add(time.Second)) {
 			t.Error("fetches without a broker")
 		}
@@ -296,6 +297,9 @@ func TestABrokerThatRestartsCostsNothing(t *testing.T) {
 			t.Fatal("the append did not end")
 		}
 		r.reaches(t, 0, w.seq)
+		if topic.Failing() {
+			t.Error("the last fetch has failed, and brought records")
+		}
 		if !topic.LastFetch().After(down) {
 			t.Error("no fetch since the restart")
 		}

@@ -28,6 +28,7 @@ type counts struct {
 	produced, produceErrors, produceRetries atomic.Int64
 	dataLoss, restarts, skipped             atomic.Int64
 	lastFetchNS                             atomic.Int64
+	fetchFailed                             atomic.Bool  // the last one
 	partitions                              atomic.Int32 // known to exist
 }
 
@@ -110,6 +111,9 @@ func (t *Topic) LastFetch() time.Time {
 	return time.Unix(0, ns)
 }
 
+// Failing reports whether the last fetch of any Tail failed.
+func (t *Topic) Failing() bool { return t.counts.fetchFailed.Load() }
+
 // Healthy reports whether LastFetch was within the given time.
 func (t *Topic) Healthy(within time.Duration) bool { return time.Since(t.LastFetch()) <= within }
 
@@ -132,7 +136,11 @@ const (
 
 // OnBrokerE2E implements kgo.HookBrokerE2E.
 func (h hook) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e2e kgo.BrokerE2E) {
-	switch failed := e2e.Err() != nil; {
+	failed := e2e.Err() != nil
+	if key == fetchKey {
+		h.fetchFailed.Store(failed)
+	}
+	switch {
 	case key == fetchKey && !failed:
 		h.lastFetchNS.Store(time.Now().UnixNano())
 	case key == fetchKey:
