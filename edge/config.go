@@ -31,7 +31,7 @@ type Config struct {
 	LimiterRedis   []string      `help:"a Redis of its own for cooldowns" placeholder:"HOST:PORT"`
 	Kafka          []string      `help:"host:port of Kafka brokers: the log that all edges follow" placeholder:"HOST:PORT"`
 	KafkaTopic     string        `help:"topic of the log" default:"pixel_events"`
-	KafkaPatience  time.Duration `help:"silence of Kafka after which an edge follows Redis" default:"300ms"`
+	KafkaPatience  time.Duration `help:"silence of Kafka after which an edge follows Redis, half of it when fetches fail" default:"300ms"`
 	Region         string        `help:"follow the mirrored topic <topic>.<region> instead; placements still go to --redis" placeholder:"NAME"`
 	Scylla         []string      `help:"host:port of ScyllaDB or Cassandra: history and snapshots" placeholder:"HOST:PORT"`
 	ScyllaKeyspace string        `help:"keyspace; one canvas a keyspace" default:"pixelwall"`

@@ -28,10 +28,10 @@ type Options struct {
 	// LastFetch returns when the main log last answered, also that there is
 	// nothing new.
 	LastFetch func() time.Time
-	// Failing reports whether the last fetch of the main log failed, as it does at once
-	// when its servers die. Nil: only silence tells.
+	// Failing reports whether a fetch of the main log has failed since one was answered,
+	// as it does at once when its servers die. Nil: only silence tells.
 	Failing  func() bool
-	Patience time.Duration // without an answer before the fallback is followed, a third of it when Failing; 300 ms when 0
+	Patience time.Duration // without an answer before the fallback is followed, half of it when Failing; 300 ms when 0
 	// Stall is how long the main log may bring nothing of a shard in which the fallback
 	// is ahead: it answers, but whoever feeds it is away. 1.2 s when 0.
 	Stall    time.Duration
@@ -141,7 +141,7 @@ func (l *Log) Tail(ctx context.Context, from core.Heads, fn func(*core.Record) e
 // patience is how long the main log may be silent just now.
 func (l *Log) patience() time.Duration {
 	if l.o.Failing != nil && l.o.Failing() {
-		return l.o.Patience / 3
+		return l.o.Patience / 2
 	}
 	return l.o.Patience
 }
@@ -226,7 +226,7 @@ func (t *tail) followFallback(ctx context.Context, why error) error {
 			if !t.mainReached(&goal) {
 				continue
 			}
-			if now := time.Now(); now.Sub(since) < l.o.Patience && now.Sub(l.o.LastFetch()) < l.o.Patience && !t.stalled.Load() {
+			if now := time.Now(); now.Sub(since) < l.o.Patience && now.Sub(l.o.LastFetch()) < l.patience() && !t.stalled.Load() {
 				end(errBack)
 				return
 			}

@@ -125,7 +125,7 @@ func (s source) Tail(ctx context.Context, from core.Heads, fn func(*core.Record)
 func (b *bench) log(onSwitch func(bool, error)) *Log {
 	return New(Options{
 		Main: source{b.topic.As(nil), &b.topicDown, &b.fetched}, Fallback: source{b.stream.As(nil), &b.streamDown, nil},
-		LastFetch: func() time.Time { return time.Unix(0, b.fetched.Load()) }, OnSwitch: onSwitch,
+		LastFetch: func() time.Time { return time.Unix(0, b.fetched.Load()) }, Failing: b.topicDown.Load, OnSwitch: onSwitch,
 	})
 }
 
@@ -269,8 +269,19 @@ func TestAMainLogThatFailsIsLeftSooner(t *testing.T) {
 					}
 				}
 				silence := time.Since(time.Unix(0, b.fetched.Load()))
-				if soon := silence < l.o.Patience/2; soon != failing {
+				if soon := silence < l.o.Patience*2/3; soon != failing {
 					t.Errorf("the fallback is followed after a silence of %v", silence)
+				}
+				for range 300 { // and not left before there is an answer
+					time.Sleep(10 * time.Millisecond)
+					if !l.OnFallback() {
+						t.Fatalf("the fallback is left after a silence of %v", time.Since(time.Unix(0, b.fetched.Load())))
+					}
+				}
+				b.topicDown.Store(false)
+				time.Sleep(time.Second)
+				if silent, stalled := l.Switches(); l.OnFallback() || silent != 1 || stalled != 0 {
+					t.Errorf("on the fallback: %v, after %d + %d switches", l.OnFallback(), silent, stalled)
 				}
 				if err := stop(); !errors.Is(err, context.Canceled) {
 					t.Errorf("Tail = %v", err)

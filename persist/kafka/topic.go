@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -28,7 +29,7 @@ type counts struct {
 	produced, produceErrors, produceRetries atomic.Int64
 	dataLoss, restarts, skipped             atomic.Int64
 	lastFetchNS                             atomic.Int64
-	fetchFailed                             atomic.Bool  // the last one
+	fetchFailed                             atomic.Bool  // since the last answer
 	partitions                              atomic.Int32 // known to exist
 }
 
@@ -111,7 +112,8 @@ func (t *Topic) LastFetch() time.Time {
 	return time.Unix(0, ns)
 }
 
-// Failing reports whether the last fetch of any Tail failed.
+// Failing reports whether a fetch of any Tail has failed since one was answered. One
+// that the client itself gave up, as when a partition moves, has not.
 func (t *Topic) Failing() bool { return t.counts.fetchFailed.Load() }
 
 // Healthy reports whether LastFetch was within the given time.
@@ -136,8 +138,9 @@ const (
 
 // OnBrokerE2E implements kgo.HookBrokerE2E.
 func (h hook) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e2e kgo.BrokerE2E) {
-	failed := e2e.Err() != nil
-	if key == fetchKey {
+	err := e2e.Err()
+	failed := err != nil
+	if key == fetchKey && !errors.Is(err, context.Canceled) && !errors.Is(err, kgo.ErrClientClosed) {
 		h.fetchFailed.Store(failed)
 	}
 	switch {

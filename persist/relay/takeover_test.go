@@ -452,7 +452,7 @@ func TestARelayThatSleptKeepsItsMemory(t *testing.T) {
 			}
 			return effect()
 		}
-		_, _, stopSlept := st.relay()
+		slept, _, stopSlept := st.relay()
 		st.until("a fence", func() bool { return st.outbox.Stand(0).Epoch > epoch })
 		asleep.Store(true)
 		st.sleeps, st.leases = nil, nil
@@ -465,8 +465,14 @@ func TestARelayThatSleptKeepsItsMemory(t *testing.T) {
 		st.place(5)
 		st.carried()
 		stop()
+		if bottom := st.outbox.Stand(0).Bottom; bottom <= st.told[20].seq {
+			st.t.Errorf("the outbox begins at %x, which shows nothing", bottom)
+		}
 		close(wake)
 		st.armedAbove(epoch)
+		if slept.Stats().StoodDown == 0 {
+			st.t.Error("the relay that slept did not stand down")
+		}
 		st.outbox.Flush()
 		st.armedAbove(0)
 		for _, p := range st.told {

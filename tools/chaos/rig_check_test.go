@@ -40,7 +40,8 @@ type entry struct {
 	timeMS int64
 }
 
-// settleTime is how long everything may take to come to rest.
+// settleTime is how long everything may take to come to rest, and the archive may
+// stand still on its way.
 const settleTime = 90 * time.Second
 
 // settle stops the load, waits until all is at rest, checks I1 to I4, and tells.
@@ -204,16 +205,24 @@ func (w *wall) sameHistory(heads core.Heads, events []entry) {
 func (w *wall) archivedUpTo(heads core.Heads) (have core.Heads, err error) {
 	every := time.NewTicker(500 * time.Millisecond)
 	defer every.Stop()
+	best := uint64(0)
 	for moved := time.Now(); time.Since(moved) < settleTime; <-every.C {
 		short, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
 		var now core.Heads
 		now, err = w.store.Heads(short)
 		cancel()
-		if err != nil || now == have {
+		if err != nil {
 			continue
 		}
-		if have, moved = now, time.Now(); have == heads {
+		if have = now; have == heads {
 			break
+		}
+		sum := uint64(0)
+		for _, head := range now {
+			sum += head
+		}
+		if sum > best {
+			best, moved = sum, time.Now()
 		}
 	}
 	return have, err

@@ -147,7 +147,7 @@ func (p *process) keepCounts() {
 		p.gone = map[string]float64{}
 	}
 	for name, n := range now {
-		if strings.HasSuffix(name, "_total") {
+		if family, _, _ := strings.Cut(name, "{"); strings.HasSuffix(family, "_total") {
 			p.gone[name] += n
 		}
 	}

@@ -76,7 +76,7 @@ func TestInsideCooldown(t *testing.T) {
 
 func TestMetricsAreSummedOverLabels(t *testing.T) {
 	got := parseMetrics([]byte("# HELP a_total x\na_total{x=\"1\"} 2\na_total{x=\"2\"} 3\nb 1e3\n"))
-	if got["a_total"] != 5 || got["b"] != 1000 {
+	if got["a_total"] != 5 || got["b"] != 1000 || got[`a_total{x="2"}`] != 3 {
 		t.Errorf("%v", got)
 	}
 }
