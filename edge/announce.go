@@ -35,9 +35,10 @@ func cooldownText(ms int64) string {
 }
 
 // hosts returns the names under which ip is reached: itself, or, when it is all
-// addresses of the machine, localhost and those that are not loopback.
+// addresses of the machine (nil for both families at once), localhost and those that
+// are not loopback.
 func hosts(ip net.IP) []string {
-	if !ip.IsUnspecified() {
+	if len(ip) > 0 && !ip.IsUnspecified() {
 		return []string{ip.String()}
 	}
 	list := []string{"localhost"}
