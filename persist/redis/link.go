@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	connWriteTimeout = 500 * time.Millisecond // also how long a connection may be silent to a ping
-	dialTimeout      = 500 * time.Millisecond
-	connectEvery     = 250 * time.Millisecond
+	silenceMax   = 500 * time.Millisecond // of a connection that was asked something, be it a ping
+	dialTimeout  = 500 * time.Millisecond
+	connectEvery = 250 * time.Millisecond
 	// inFlightMax bounds the commands that wait for an answer below the ring of a
 	// connection: a full ring holds callers beyond their deadline (rueidis#858).
 	inFlightMax = 512
@@ -215,7 +215,7 @@ func (l *link) replicas(ctx context.Context, addr string) int {
 func (l *link) option(addrs []string) rueidis.ClientOption {
 	o := rueidis.ClientOption{
 		InitAddress: addrs, Username: l.opts.Username, Password: l.opts.Password, TLSConfig: l.opts.TLS,
-		ClientName: "pixelwall", ConnWriteTimeout: connWriteTimeout, DisableRetry: true,
+		ClientName: "pixelwall", ConnWriteTimeout: max(silenceMax, l.opts.CommandTimeout), DisableRetry: true,
 		Dialer:            net.Dialer{Timeout: dialTimeout, KeepAlive: time.Second},
 		RingScaleEachConn: 10, PipelineMultiplex: 1, ClientNoEvict: true,
 		ReadBufferEachConn: 64 << 10, WriteBufferEachConn: 64 << 10,

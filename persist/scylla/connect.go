@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gocql/gocql"
@@ -174,7 +175,10 @@ func (s *Store) connect(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	c := &session{Session: raw, x: gocqlx.NewSession(raw)}
-	if err := s.checkCanvas(ctx, c); err != nil {
+	if err = prepare(ctx, c); err == nil {
+		err = s.checkCanvas(ctx, c)
+	}
+	if err != nil {
 		c.Close()
 		return nil, err
 	}
@@ -187,6 +191,24 @@ func (s *Store) localDC(ctx context.Context, scout *gocql.Session) (dc string, e
 	}
 	err = scout.QueryWithContext(ctx, `SELECT data_center FROM system.local`).Consistency(gocql.One).Scan(&dc)
 	return dc, err
+}
+
+// prepare makes the driver know the statements that run many at a time. At their
+// first use it would prepare them once for all who wait, and where that fails it
+// gives all of them one error, which each then writes to (gocql 1.17.3 to 1.19.0,
+// queryExecutor.do): a data race. Where there is no connection at that moment, it
+// never again sends them to the nodes that have the row.
+func prepare(ctx context.Context, c *session) error {
+	for _, statement := range []string{
+		insertPixel, insertUser, insertLog, insertDay, insertIndex, insertMark, insertShard,
+		selectPixel, selectUser, selectOlder, selectRows, selectLog, selectShard, selectPresent,
+	} {
+		nothing := make([]any, strings.Count(statement, "?"))
+		if _, err := c.QueryWithContext(ctx, statement, nothing...).GetRoutingKey(); err != nil {
+			return fmt.Errorf("prepare %q: %w", statement, err)
+		}
+	}
+	return nil
 }
 
 func (s *Store) checkCanvas(ctx context.Context, c *session) error {
