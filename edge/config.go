@@ -61,7 +61,8 @@ type Config struct {
 	MessagesPerSec  float64       `help:"messages a second that a client may send" default:"20"`
 	MessageBurst    int           `help:"messages that it may send at once" default:"40"`
 	BacklogBytes    int           `help:"unread bytes that are kept for a client" default:"262144"`
-	StuckAfter      time.Duration `help:"a client that reads nothing for so long is closed" default:"30s"`
+	BacklogTotal    int64         `help:"unread bytes that are kept for all clients together; 0 is a quarter of the memory" default:"0"`
+	StuckAfter      time.Duration `help:"time in which a client that lags has to read 16 KiB, or is closed" default:"30s"`
 	PingEvery       time.Duration `help:"silence after which a client is asked whether it lives" default:"25s"`
 	DeadAfter       time.Duration `help:"silence after which a client is dropped" default:"60s"`
 	Drain           time.Duration `help:"most time to say goodbye after SIGTERM" default:"10s"`
@@ -146,6 +147,9 @@ func (c Config) read() (settings, error) {
 		if n < 1 {
 			wrong(flag, "%d: must be at least 1", n)
 		}
+	}
+	if c.BacklogTotal < 0 {
+		wrong("backlog-total", "%d: must be 0 or more", c.BacklogTotal)
 	}
 	if c.ConnsMax < 0 {
 		wrong("conns-max", "%d: must be 0 or more", c.ConnsMax)

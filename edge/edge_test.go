@@ -448,3 +448,27 @@ func TestAPageOfAFriendMakesSessions(t *testing.T) {
 		}
 	}
 }
+
+// Catch-ups cost the hub; who asks for one after the other is told to fetch the
+// canvas, which costs it nothing, and may go on from there.
+func TestANetworkThatGoesOnTooOftenIsToldToFetch(t *testing.T) {
+	r := serve(t, "--conns-per-address", "1", "--size", "1000x1000", "--trusted-proxies", "127.0.0.0/8")
+	p := r.fresh(1)
+	p.from = "198.51.100.7" // loopback itself has no limits
+	p.hello(r.token())
+	watches := 0
+	for p.lost == 0 {
+		p.follow = 0
+		if p.watch(0b1111); watches == 39 { // what the budget of messages allows at once
+			t.Fatal("a network of one connection may resume 39 times 4 shards")
+		}
+		watches++
+	}
+	if watches <= core.ShardsMax/4 {
+		t.Errorf("refused at watch %d: all of the largest canvas should be free", watches)
+	}
+	p.placed(p.place(3, 3, 1))
+	if n := r.metric("pixelwall_session_resumes_denied_total"); n != 4 {
+		t.Errorf("four shards were refused, the metrics say %v", n)
+	}
+}

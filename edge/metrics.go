@@ -42,6 +42,7 @@ func registerMetrics(e *edge) error {
 		{"pixelwall_gateway_deliveries_total", "Broadcasts handed to a connection.", counter, gw(func(s gateway.Stats) float64 { return float64(s.Deliveries) }), nil},
 		{"pixelwall_gateway_broadcast_bytes_total", "Bytes of broadcasts that went out.", counter, gw(func(s gateway.Stats) float64 { return float64(s.BytesOut) }), nil},
 		{"pixelwall_gateway_skipped_total", "Broadcasts that a slow client's backlog had no room for.", counter, gw(func(s gateway.Stats) float64 { return float64(s.Skipped) }), nil},
+		{"pixelwall_gateway_unread_bytes", "What waits for clients that read slowly.", gauge, gw(func(s gateway.Stats) float64 { return float64(s.Unread) }), nil},
 		{"pixelwall_gateway_broadcast_seconds_total", "Time that event loops spent on broadcasts.", counter, gw(func(s gateway.Stats) float64 { return s.Busy.Seconds() }), nil},
 		{"pixelwall_gateway_queued_broadcasts", "Broadcasts that wait on the slowest loop.", gauge, gw(func(s gateway.Stats) float64 { return float64(s.Queued) }), nil},
 		{"pixelwall_gateway_panics_total", "Handler calls that panicked.", counter, gw(func(s gateway.Stats) float64 { return float64(s.Panics) }), nil},
@@ -63,7 +64,8 @@ func registerMetrics(e *edge) error {
 		{"pixelwall_fanout_tick_seconds", "Time between two batches.", gauge, func() float64 { return e.hub.Tick().Seconds() }, nil},
 
 		{"pixelwall_session_diverged_total", "Checks that a client found to differ.", counter, func() float64 { return float64(e.session.Stats().Diverged) }, nil},
-		{"pixelwall_session_resumed_total", "Shards that a client went on with.", counter, func() float64 { return float64(e.session.Stats().Resumed) }, nil},
+		{"pixelwall_session_resumed_total", "Shards that a client wanted to go on with.", counter, func() float64 { return float64(e.session.Stats().Resumed) }, nil},
+		{"pixelwall_session_resumes_denied_total", "Of those, answered by a resync because its network asked for too many.", counter, func() float64 { return float64(e.session.Stats().Denied) }, nil},
 	}
 	readings = append(readings, e.store.readings...)
 	errs := []error{

@@ -21,6 +21,7 @@ import (
 type peer struct {
 	t        *testing.T
 	addr     string
+	from     string // whom it says to speak for, as a proxy does
 	conn     net.Conn
 	board    *core.Board
 	canvas   uint64
@@ -68,6 +69,9 @@ func (p *peer) load(c wire.CanvasFile) {
 func (p *peer) dial() *peer {
 	p.t.Helper()
 	d := ws.Dialer{Protocols: []string{wire.Subprotocol}, Timeout: 10 * time.Second}
+	if p.from != "" {
+		d.Header = ws.HandshakeHeaderHTTP{"X-Forwarded-For": {p.from}}
+	}
 	conn, br, _, err := d.Dial(context.Background(), "ws://"+p.addr+"/ws")
 	if err != nil {
 		p.t.Fatal(err)

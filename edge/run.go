@@ -23,6 +23,7 @@ import (
 	"pixelwall/edge/api"
 	"pixelwall/edge/fanout"
 	"pixelwall/edge/gateway"
+	"pixelwall/edge/limit"
 	"pixelwall/edge/session"
 	"pixelwall/edge/token"
 	"pixelwall/edge/web"
@@ -171,7 +172,8 @@ func (e *edge) build() (err error) {
 		ReadOnly: func() bool { status, _ := e.store.state(); return status == api.StatusReadOnly },
 		Online:   e.online,
 		Lanes:    e.store.lanes, Gather: e.store.gather,
-		NowMS: nowMS, CanvasID: e.store.canvas, CanvasURL: path, Build: version(), Logger: e.log,
+		Resumes: limit.NewBudget(core.ShardsMax*max(0, e.s.ConnsPerAddress), time.Minute), // every connection all of the largest canvas, once a minute
+		NowMS:   nowMS, CanvasID: e.store.canvas, CanvasURL: path, Build: version(), Logger: e.log,
 	})
 	return e.buildAPI()
 }
@@ -187,7 +189,7 @@ func (e *edge) buildAPI() (err error) {
 		return c.Width, c.Height
 	}})
 	e.api, err = api.New(api.Options{
-		Canvas: pictures, CanvasID: e.store.canvas, History: e.store.history, Sessions: token.NewIssuer(e.keys, token.NewBudget(e.s.GuestsPerHour), rand.Reader),
+		Canvas: pictures, CanvasID: e.store.canvas, History: e.store.history, Sessions: token.NewIssuer(e.keys, limit.NewBudget(e.s.GuestsPerHour, time.Hour), rand.Reader),
 		User:        func(uid uint64) (uint64, string) { return e.keys.PublicID(uid), e.keys.Name(uid) },
 		Health:      e.health,
 		ClientAddr:  e.clientAddr,
@@ -250,7 +252,7 @@ func (e *edge) listen() error {
 	g, err := gateway.Start(gateway.Config{
 		Addr: e.s.Listen, Subprotocol: wire.Subprotocol, HTTP: e.api.ServeConn,
 		MessagesPerSecond: e.s.MessagesPerSec, MessageBurst: e.s.MessageBurst, PingEvery: e.s.PingEvery, DeadAfter: e.s.DeadAfter,
-		StuckAfter: e.s.StuckAfter, BacklogBytes: e.s.BacklogBytes, BroadcastsMax: broadcastsMax,
+		StuckAfter: e.s.StuckAfter, BacklogBytes: e.s.BacklogBytes, BacklogTotalBytes: e.s.BacklogTotal, BroadcastsMax: broadcastsMax,
 		ConnsMax: e.s.ConnsMax, ConnsPerAddress: e.s.ConnsPerAddress, Origins: e.s.Origin, TrustedProxies: e.s.proxies, Logger: e.log,
 	}, e.session)
 	if err != nil {

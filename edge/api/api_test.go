@@ -16,6 +16,7 @@ import (
 
 	"pixelwall/core"
 	"pixelwall/core/coretest"
+	"pixelwall/edge/limit"
 	"pixelwall/edge/token"
 )
 
@@ -159,7 +160,7 @@ func newWorld(t testing.TB, width, height int, palette string, change func(*Opti
 		clock:  &clock{now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)},
 		health: &healthBox{h: Health{Status: StatusOK, Connections: 3, Dependencies: map[string]string{"log": "ok"}}},
 		board:  &boardCanvas{id: store.Canvas(), config: cfg, board: core.NewBoard(cfg.Geometry(), cfg.Blank)},
-		issuer: token.NewIssuer(keys, token.NewBudget(5), rand.NewChaCha8([32]byte{2})),
+		issuer: token.NewIssuer(keys, limit.NewBudget(5, time.Hour), rand.NewChaCha8([32]byte{2})),
 	}
 	o := Options{
 		Canvas: w.board, CanvasID: store.Canvas(), History: store, Sessions: w.issuer, Health: w.health.get, Now: w.clock.Now,

@@ -210,3 +210,23 @@ func comeWhilePeoplePaint(t *testing.T, seed uint64) {
 	v.same()
 	v.equals(log.fold(t, near.hub.opt.Base, whole), 0)
 }
+
+// A queue that never empties is bounded all the same.
+func TestTheJoinQueueDoesNotGrowForEver(t *testing.T) {
+	h := &Hub{}
+	h.joins.ready = make(chan struct{}, 1)
+	if !h.Join(Join{}) {
+		t.Fatal("no room")
+	}
+	for n := range uint32(4 * joinsMax) {
+		if !h.Join(Join{Ticket: n + 1}) {
+			t.Fatalf("no room for join %d where one waits", n)
+		}
+		if j, ok := h.joins.next(); !ok || j.Ticket != n {
+			t.Fatalf("join %d came as %d, %v", n, j.Ticket, ok)
+		}
+	}
+	if len(h.joins.queue) > 2*joinsMax {
+		t.Errorf("%d places for one join that waits", len(h.joins.queue))
+	}
+}

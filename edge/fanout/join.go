@@ -82,7 +82,11 @@ func (q *joinQueue) next() (j Join, ok bool) {
 		return j, false
 	}
 	j, q.queue[q.first] = q.queue[q.first], Join{}
-	q.first++
+	if q.first++; q.first > joinsMax { // a queue that never empties does not grow for ever
+		left := copy(q.queue, q.queue[q.first:])
+		clear(q.queue[left:])
+		q.queue, q.first = q.queue[:left], 0
+	}
 	return j, true
 }
 

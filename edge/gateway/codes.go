@@ -11,7 +11,7 @@ import (
 // section 7.4.1. They travel on the wire: never renumber.
 const (
 	CodeNoHello uint16 = 4001 // not introduced within Config.HelloTimeout
-	CodeSlow    uint16 = 4008 // nothing was drained for Config.StuckAfter
+	CodeSlow    uint16 = 4008 // too little was drained within Config.StuckAfter, or too much is unread by all
 )
 
 const (

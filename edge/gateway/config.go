@@ -8,7 +8,10 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"runtime/debug"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Config says where a Gateway listens and what it allows. A zero field means
@@ -32,10 +35,15 @@ type Config struct {
 	HalfMessageTimeout time.Duration // first until last byte of a message; 10 s
 	PingEvery          time.Duration // silence after which the gateway pings; 25 s
 	DeadAfter          time.Duration // silence after which a connection is dropped; 60 s
-	StuckAfter         time.Duration // time without a drained byte after which a lagging client is closed; 30 s
+	StuckAfter         time.Duration // time in which a lagging client has to take 16 KiB, or is closed; 30 s
 	CloseTimeout       time.Duration // our close frame until the socket is closed anyway; 1 s
 
-	BacklogBytes    int // bytes that may wait for one client before broadcasts skip it; 256 KiB
+	BacklogBytes int // bytes that may wait for one client before broadcasts skip it; 256 KiB
+
+	// BacklogTotalBytes may wait for all clients together. Beyond it those who hold
+	// the most are closed, with 4008. A quarter of the memory.
+	BacklogTotalBytes int64
+
 	SendBufferBytes int // SO_SNDBUF of upgraded sockets; 64 KiB
 	BroadcastsMax   int // broadcasts that may wait on a loop before Broadcast refuses; 16
 	PostsMax        int // functions that may wait on a loop before Post refuses; 65536
@@ -93,6 +101,9 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.StuckAfter, 30*time.Second)
 	orDefault(&c.CloseTimeout, time.Second)
 	orDefault(&c.BacklogBytes, 256<<10)
+	if c.BacklogTotalBytes == 0 {
+		c.BacklogTotalBytes = memory() / 4
+	}
 	orDefault(&c.SendBufferBytes, 64<<10)
 	orDefault(&c.BroadcastsMax, 16)
 	orDefault(&c.PostsMax, 65536)
@@ -103,6 +114,16 @@ func (c Config) withDefaults() Config {
 		c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
 	return c
+}
+
+// memory returns the bytes that this process may use: the machine's, or GOMEMLIMIT.
+func memory() int64 {
+	limit := debug.SetMemoryLimit(-1)
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err == nil {
+		limit = min(limit, int64(info.Totalram)*int64(info.Unit))
+	}
+	return limit
 }
 
 // validate reports every mistake of c at once. It expects the defaults filled in.

@@ -86,6 +86,10 @@ func (c *Conn) RemoteAddr() netip.Addr { return c.remote }
 // Gateway returns whose connection c is. It may be called from anywhere.
 func (c *Conn) Gateway() *Gateway { return c.loop.g }
 
+// Limited reports whether limits per address apply to the client: not to what a
+// trusted proxy says on its own behalf.
+func (c *Conn) Limited() bool { return c.counted }
+
 // Loop returns the number of c's event loop, for Gateway.PostLoop. It may be
 // called from anywhere.
 func (c *Conn) Loop() int { return c.loop.id }

@@ -59,8 +59,9 @@ type loop struct {
 	dead   bool    // guarded by mu: nothing is accepted any more
 	wakeFD int     // guarded by mu: a byte written here makes the loop run its queue; -1 before it is attached
 
-	waiting atomic.Int32 // broadcasts queued and not yet sent to the end
-	swept   atomic.Bool  // a sweep is queued
+	waiting atomic.Int32                          // broadcasts queued and not yet sent to the end
+	swept   atomic.Bool                           // a sweep is queued
+	held    struct{ bytes, clients atomic.Int64 } // unread, at the last sweep
 
 	// Following: used on the loop only.
 
@@ -75,6 +76,8 @@ type loop struct {
 	depth int     // handler calls and walks that are under way
 	gone  []*Conn // left, Handler.Close not called yet; each connection at most once
 	skips []skip  // Handler.Skipped not called yet; each connection at most once
+
+	heldMax int64 // most that may wait for one client, as of this sweep
 
 	cur     *Broadcast // being sent; recips below pos have not got it
 	pos     int

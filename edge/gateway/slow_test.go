@@ -146,3 +146,61 @@ func TestAClientThatReadsNothingIsClosedWith4008(t *testing.T) {
 	}
 	coretest.Eventually(t, "all sockets gone", func() bool { return g.Stats().Sockets == 0 })
 }
+
+// Bytes that come one by one keep no client: it has to take what a bad line carries.
+func TestAClientThatTricklesIsClosedWith4008(t *testing.T) {
+	rec := &recorder{}
+	var joined atomic.Int32
+	h := follower(func() { joined.Add(1) })
+	h.onClose = rec.close
+	g := start(t, Config{SendBufferBytes: 4096, StuckAfter: 500 * time.Millisecond, CloseTimeout: 50 * time.Millisecond}, h)
+	c := dial(t, g)
+	_ = c.Conn.(*net.TCPConn).SetReadBuffer(4096)
+	c.write(ws.OpBinary, "hello")
+	coretest.Eventually(t, "joining", func() bool { return joined.Load() == 1 })
+	for range 20 {
+		coretest.Eventually(t, "room for a broadcast", func() bool { return g.Broadcast(numbered(1, 10_000)) })
+	}
+	coretest.Eventually(t, "the end of a client that trickles", func() bool {
+		_, _ = c.Conn.Read(make([]byte, 16))
+		return rec.count() == 1
+	})
+	if code, _ := rec.end(0); code != CodeSlow {
+		t.Errorf("ended with %d", code)
+	}
+}
+
+// All clients together have a bound too: whoever holds the most goes first, and a
+// client that reads is not touched.
+func TestWhatAllLeaveUnreadIsBounded(t *testing.T) {
+	rec := &recorder{}
+	var joined atomic.Int32
+	h := follower(func() { joined.Add(1) })
+	h.onClose = rec.close
+	const clients, total = 10, 500_000
+	g := start(t, Config{SendBufferBytes: 4096, BacklogBytes: 1 << 20, BacklogTotalBytes: total, StuckAfter: time.Hour}, h)
+	reads := dial(t, g)
+	reads.write(ws.OpBinary, "hello")
+	for range clients {
+		c := dial(t, g)
+		_ = c.Conn.(*net.TCPConn).SetReadBuffer(4096)
+		c.write(ws.OpBinary, "hello")
+	}
+	coretest.Eventually(t, "joining", func() bool { return joined.Load() == clients+1 })
+	for n := uint32(1); n <= 50; n++ { // 500 KB for each
+		coretest.Eventually(t, "room for a broadcast", func() bool { return g.Broadcast(numbered(n, 10_000)) })
+		if _, p := reads.frame(); binary.BigEndian.Uint32(p) != n {
+			t.Fatalf("the client that reads got %d, want %d", binary.BigEndian.Uint32(p), n)
+		}
+	}
+	coretest.Eventually(t, "less unread than is allowed", func() bool { return rec.count() >= clients-1 && g.Stats().Unread <= total })
+	for i := range rec.count() {
+		if code, err := rec.end(i); code != CodeSlow {
+			t.Errorf("client %d ended with %d, %v", i, code, err)
+		}
+	}
+	g.Broadcast(numbered(51, 10_000))
+	if _, p := reads.frame(); binary.BigEndian.Uint32(p) != 51 {
+		t.Error("the client that reads was left out")
+	}
+}

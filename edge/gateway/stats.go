@@ -20,6 +20,7 @@ type Stats struct {
 	Deliveries uint64            // broadcasts handed to a connection
 	BytesOut   uint64            // bytes of broadcasts
 	Skipped    uint64            // broadcasts not handed over, because the backlog was full; later ones of a lagging client do not count
+	Unread     int64             // bytes that wait for slow clients, a tenth of a second ago
 	Broadcasts uint64            // broadcasts finished, once per loop
 	Busy       time.Duration     // time that loops spent on broadcasts, all loops together
 	Queued     int               // broadcasts waiting on the slowest loop
@@ -73,6 +74,7 @@ func (g *Gateway) Stats() Stats {
 		Busy: time.Duration(s.busyNS.Load()), Panics: s.panics.Load(), Queued: g.Queued(),
 		Refused: map[int]uint64{}, Closes: map[uint16]uint64{},
 	}
+	out.Unread = g.unread().bytes
 	for i, status := range refusedStatuses {
 		if n := s.refused[i].Load(); n > 0 {
 			out.Refused[status] = n

@@ -2,13 +2,21 @@ package gateway
 
 import (
 	"errors"
+	"math"
 	"time"
 
 	"github.com/gobwas/ws"
 	"golang.org/x/sys/unix"
 )
 
-var errDead = errors.New("gateway: no sign of life")
+var (
+	errDead    = errors.New("gateway: no sign of life")
+	errCrowded = errors.New("gateway: too much is unread by all clients together")
+)
+
+// drainMin is what a client has to take of its backlog within Config.StuckAfter,
+// if as much waits: less than a bad phone line carries.
+const drainMin = 16 << 10
 
 // times are the Config's durations in milliseconds.
 type times struct {
@@ -37,15 +45,47 @@ const refusedMS = 1000
 func (l *loop) sweep() {
 	l.swept.Store(false)
 	now := l.g.nowMS()
+	l.heldMax = l.g.heldMax()
+	var held unread
 	for i := len(l.due) - 1; i >= 0; i-- {
 		if i >= len(l.due) || l.due[i] > now {
 			continue
 		}
 		c := l.conns[i]
-		if due := c.check(now); c.state != stateClosed {
-			l.due[c.idx] = due
+		due := c.check(now)
+		if c.state == stateClosed {
+			continue
+		}
+		l.due[c.idx] = due
+		if waiting := c.gc.OutboundBuffered(); waiting > 0 {
+			held.bytes += int64(waiting)
+			held.clients++
 		}
 	}
+	l.held.bytes.Store(held.bytes)
+	l.held.clients.Store(held.clients)
+}
+
+// unread is what waits for clients, as the last sweep found it.
+type unread struct{ bytes, clients int64 }
+
+func (g *Gateway) unread() (all unread) {
+	for _, l := range *g.loops.Load() {
+		all.bytes += l.held.bytes.Load()
+		all.clients += l.held.clients.Load()
+	}
+	return all
+}
+
+// heldMax returns how much may wait for one client: what the average of the slow
+// ones holds where all together hold too much, so that at least the half of it
+// goes; otherwise there is no such limit.
+func (g *Gateway) heldMax() int64 {
+	all := g.unread()
+	if all.bytes <= g.cfg.BacklogTotalBytes || all.clients == 0 {
+		return math.MaxInt64
+	}
+	return all.bytes / all.clients
 }
 
 // check acts on what is due for c and returns when to look again.
@@ -122,7 +162,12 @@ func (c *Conn) checkBacklog(now int64, t *times) {
 		}
 		return
 	}
-	if drained := c.backlog.written - waiting; drained != c.backlog.drained {
+	if waiting >= c.loop.heldMax { // and no close frame, which would wait behind all of it
+		c.leave(CodeSlow, errCrowded)
+		_ = c.loop.el.Close(c.gc)
+		return
+	}
+	if drained := c.backlog.written - waiting; drained >= c.backlog.drained+drainMin {
 		c.backlog.drained, c.backlog.sinceMS = drained, now
 	} else if now-c.backlog.sinceMS >= t.stuck {
 		c.Close(CodeSlow, "reads too slowly")

@@ -81,49 +81,46 @@ func (cl *client) greet(a core.Allowance) {
 	}
 }
 
-// greetersMax bounds the hellos that wait for an allowance.
-const greetersMax = 1 << 15
+const (
+	// arrivalsMax bounds the hellos that wait for an allowance.
+	arrivalsMax = 1 << 15
+	// greetersMax is how many allowances are asked for at once: a store that is a
+	// millisecond away greets as many thousand a second.
+	greetersMax = 64
+)
 
 // A greeter asks for the allowance of those who arrive, off the event loops.
 type greeter struct {
-	srv   *Server
-	ready chan struct{}
-	mu    sync.Mutex
-	queue []*client
-	spare []*client
+	srv     *Server
+	arrived chan *client
 }
 
-func (g *greeter) init(s *Server) { g.srv, g.ready = s, make(chan struct{}, 1) }
+func (g *greeter) init(s *Server) { g.srv, g.arrived = s, make(chan *client, arrivalsMax) }
 
 func (g *greeter) add(cl *client) bool {
-	g.mu.Lock()
-	room := len(g.queue) < greetersMax
-	if room {
-		g.queue = append(g.queue, cl)
+	select {
+	case g.arrived <- cl:
+		return true
+	default:
+		return false
 	}
-	g.mu.Unlock()
-	if room {
-		wake(g.ready)
-	}
-	return room
 }
 
 func (g *greeter) run(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-g.ready:
-		}
-		g.mu.Lock()
-		arrived := g.queue
-		g.queue, g.spare = g.spare[:0], arrived
-		g.mu.Unlock()
-		for i, cl := range arrived {
-			arrived[i] = nil
-			g.greet(ctx, cl)
-		}
+	var greeters sync.WaitGroup
+	for range greetersMax {
+		greeters.Go(func() {
+			for {
+				select {
+				case cl := <-g.arrived:
+					g.greet(ctx, cl)
+				case <-ctx.Done():
+					return
+				}
+			}
+		})
 	}
+	greeters.Wait()
 }
 
 func (g *greeter) greet(ctx context.Context, cl *client) {

@@ -139,6 +139,14 @@ func newTalk(t *testing.T, q core.Sequencer, tweak func(*Options)) *talk {
 // with returns a talk of the same server with another connection of the painter.
 func (k *talk) with(instance uint64) *talk {
 	k.t.Helper()
+	other := k.arrive(instance)
+	other.hear(wire.TypeInit)
+	return other
+}
+
+// arrive is with, without its init.
+func (k *talk) arrive(instance uint64) *talk {
+	k.t.Helper()
 	conn, _, _, err := ws.Dial(context.Background(), "ws://"+k.gw.Addr().String()+"/ws")
 	if err != nil {
 		k.t.Fatal(err)
@@ -147,7 +155,6 @@ func (k *talk) with(instance uint64) *talk {
 	other := *k
 	other.conn = conn
 	other.say(wire.Hello{Version: wire.Version, Instance: instance, Capabilities: wire.CanRange, Token: "any"})
-	other.hear(wire.TypeInit)
 	return &other
 }
 
@@ -422,4 +429,32 @@ func TestAPlacementThatWaitsAllocatesNothing(t *testing.T) {
 	}); n != 0 {
 		t.Errorf("%v allocations for 200 placements", n)
 	}
+}
+
+// togetherCooldowns answers when two ask at once, as soon as together is set.
+type togetherCooldowns struct {
+	noCooldowns
+	together atomic.Bool
+	asked    chan struct{}
+}
+
+func (c *togetherCooldowns) Allowance(ctx context.Context, _ uint64, _ int64) (core.Allowance, error) {
+	if c.together.Load() {
+		select {
+		case c.asked <- struct{}{}:
+		case <-c.asked:
+		case <-ctx.Done():
+		}
+	}
+	return core.Allowance{Available: 1, Max: 1}, nil
+}
+
+// A store that is far away would else greet a crowd one by one.
+func TestAllowancesAreAskedForAtOnce(t *testing.T) {
+	c := &togetherCooldowns{asked: make(chan struct{})}
+	k := newTalk(t, newSlowSequencer(), func(o *Options) { o.Cooldowns = c })
+	c.together.Store(true)
+	one, other := k.arrive(4), k.arrive(5)
+	one.hear(wire.TypeInit)
+	other.hear(wire.TypeInit)
 }

@@ -11,6 +11,7 @@ import (
 	"pixelwall/core"
 	"pixelwall/edge/fanout"
 	"pixelwall/edge/gateway"
+	"pixelwall/edge/limit"
 	"pixelwall/wire"
 )
 
@@ -40,6 +41,9 @@ type Options struct {
 	// placements of a lane wait for more.
 	Lanes  int
 	Gather time.Duration
+
+	// Resumes bounds the shards that the clients of one network go on with; nil does not.
+	Resumes *limit.Budget
 }
 
 // A Server is the gateway's handler: it holds the conversations of this edge.
@@ -180,8 +184,9 @@ func (s *Server) Reset(c *gateway.Conn, shards uint64, reason uint8) {
 		return
 	}
 	cl.follow &^= shards
-	if cl.follow == 0 {
-		cl.behind = nil // what was lost is fetched by HTTP, nothing else is owed
+	if cl.follow == 0 && cl.behind != nil {
+		cl.behind = nil // what was lost is fetched by HTTP; but a change of this may have been left out
+		cl.send(s.ConfigFrame(s.opt.Hub.Config()))
 	}
 	if cl.behind == nil {
 		c.Follow(cl.follow)
@@ -208,13 +213,15 @@ func (s *Server) Drain() { s.draining.Store(true) }
 type counters struct {
 	diverged atomic.Int64
 	resumed  atomic.Int64
+	denied   atomic.Int64
 	results  [64]atomic.Int64 // placements, by resultPlaced and so on
 }
 
 // Stats is what a server did since it was made.
 type Stats struct {
 	Diverged int64            // checks that a client found to differ
-	Resumed  int64            // shards that a client went on with, without a canvas
+	Resumed  int64            // shards that a client wanted to go on with, without a canvas
+	Denied   int64            // of those, refused because its network asked for too many
 	Results  map[string]int64 // placements by outcome: "placed", "repeated", "unknown", or the name of a code
 }
 
@@ -227,7 +234,7 @@ const (
 
 // Stats returns the counters.
 func (s *Server) Stats() Stats {
-	st := Stats{Diverged: s.stats.diverged.Load(), Resumed: s.stats.resumed.Load(), Results: map[string]int64{
+	st := Stats{Diverged: s.stats.diverged.Load(), Resumed: s.stats.resumed.Load(), Denied: s.stats.denied.Load(), Results: map[string]int64{
 		"placed": s.stats.results[resultPlaced].Load(), "repeated": s.stats.results[resultRepeated].Load(),
 		"unknown": s.stats.results[resultUnknown].Load(),
 	}}

@@ -19,13 +19,20 @@ func (cl *client) watch(payload []byte) {
 		return
 	}
 	geo := cl.srv.opt.Hub.Config().Geometry()
+	resumed := 0
 	for _, s := range w.Shards {
 		if !geo.Has(core.ShardID(s.Shard)) {
 			cl.refuse(0, core.NewError(core.CodeUnknownShard, fmt.Sprintf("the canvas of %dx%d has no shard %d", geo.Width, geo.Height, s.Shard)))
 			return
 		}
 		if s.Resume {
-			cl.srv.stats.resumed.Add(1)
+			resumed++
+		}
+	}
+	cl.srv.stats.resumed.Add(int64(resumed))
+	if !cl.mayResume(resumed) {
+		for i := range w.Shards {
+			w.Shards[i].Held = unknown
 		}
 	}
 	if w.Diverged {
@@ -41,6 +48,23 @@ func (cl *client) watch(payload []byte) {
 	default:
 		cl.join(j)
 	}
+}
+
+// unknown is a seq that no boundary reaches: the answer to it is a resync.
+const unknown = ^uint64(0)
+
+// mayResume charges the client's network for n catch-ups, which cost the hub up to
+// a millisecond each. Whoever asks for more gets resyncs instead, which cost nothing:
+// the canvas comes over HTTP, from a cache.
+func (cl *client) mayResume(n int) bool {
+	if n == 0 || !cl.conn.Limited() {
+		return true
+	}
+	if cl.srv.opt.Resumes.Take(cl.conn.RemoteAddr(), n, time.UnixMilli(cl.srv.opt.NowMS())) == 0 {
+		return true
+	}
+	cl.srv.stats.denied.Add(int64(n))
+	return false
 }
 
 // want keeps what a client asks for before it was greeted. The last watch counts,
@@ -87,7 +111,6 @@ func (cl *client) Deliver(d fanout.Delivery) {
 // owe notes what a client that is behind wants: as soon as it has read
 // everything, one join brings it all.
 func (cl *client) owe(j *fanout.Join) {
-	const unknown = ^uint64(0) // no boundary reaches it, so the answer is a resync
 	held, follow := *cl.behind, uint64(0)
 	for _, w := range j.Shards {
 		follow |= 1 << w.Shard

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"pixelwall/core"
+	"pixelwall/edge/limit"
 )
 
 // A Guest is a user who just came, or came back.
@@ -23,7 +24,7 @@ type Guest struct {
 // An Issuer makes guests. It may be used concurrently.
 type Issuer struct {
 	keys   *Keys
-	budget *Budget
+	budget *limit.Budget
 
 	mu     sync.Mutex // protects chance
 	chance io.Reader
@@ -31,7 +32,7 @@ type Issuer struct {
 
 // NewIssuer returns an Issuer that draws uids from chance, which must be
 // unpredictable (crypto/rand outside of tests), and charges budget.
-func NewIssuer(keys *Keys, budget *Budget, chance io.Reader) *Issuer {
+func NewIssuer(keys *Keys, budget *limit.Budget, chance io.Reader) *Issuer {
 	return &Issuer{keys: keys, budget: budget, chance: chance}
 }
 
@@ -39,8 +40,8 @@ func NewIssuer(keys *Keys, budget *Budget, chance io.Reader) *Issuer {
 // A spent budget is core.CodeTooMany.
 func (i *Issuer) Issue(addr netip.Addr, exempt bool, now time.Time) (Guest, error) {
 	if !exempt {
-		if err := i.budget.Take(addr, now); err != nil {
-			return Guest{}, err
+		if wait := i.budget.Take(addr, 1, now); wait > 0 {
+			return Guest{}, &core.Error{Code: core.CodeTooMany, Msg: "too many new guests from this network", RetryAfter: wait}
 		}
 	}
 	uid, err := i.draw()

@@ -2,7 +2,6 @@ package token
 
 import (
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"testing"
@@ -10,10 +9,11 @@ import (
 	"time"
 
 	"pixelwall/core"
+	"pixelwall/edge/limit"
 )
 
 func testIssuer(t *testing.T, perHour int) *Issuer {
-	return NewIssuer(testKeys(t, 1), NewBudget(perHour), rand.NewChaCha8([32]byte{9}))
+	return NewIssuer(testKeys(t, 1), limit.NewBudget(perHour, time.Hour), rand.NewChaCha8([32]byte{9}))
 }
 
 func TestAGuestIsWhoItsTokenSays(t *testing.T) {
@@ -38,7 +38,7 @@ func TestAGuestIsWhoItsTokenSays(t *testing.T) {
 func TestUserZeroIsDrawnAgain(t *testing.T) {
 	zeroes := make([]byte, 8)
 	chance := &sequence{zeroes, {1, 2, 3, 4, 5, 6, 7, 8}}
-	g, err := NewIssuer(testKeys(t, 1), NewBudget(0), chance).Issue(netip.Addr{}, true, noon)
+	g, err := NewIssuer(testKeys(t, 1), limit.NewBudget(0, time.Hour), chance).Issue(netip.Addr{}, true, noon)
 	if err != nil || g.UID != 0x0102030405060708 {
 		t.Errorf("Issue = %x, %v", g.UID, err)
 	}
@@ -54,7 +54,7 @@ func (s *sequence) Read(p []byte) (int, error) {
 
 func TestWithoutChanceNobodyIsMade(t *testing.T) {
 	broken := errors.New("no entropy")
-	g, err := NewIssuer(testKeys(t, 1), NewBudget(0), iotest.ErrReader(broken)).Issue(netip.Addr{}, true, noon)
+	g, err := NewIssuer(testKeys(t, 1), limit.NewBudget(0, time.Hour), iotest.ErrReader(broken)).Issue(netip.Addr{}, true, noon)
 	if !errors.Is(err, broken) || g != (Guest{}) {
 		t.Errorf("Issue = %+v, %v", g, err)
 	}
@@ -102,40 +102,6 @@ func TestRenew(t *testing.T) {
 	}
 }
 
-func TestBudgetCounts(t *testing.T) {
-	v4 := func(n int) string { return fmt.Sprintf("198.51.100.%d", n%2) }
-	for _, tt := range []struct {
-		name string // reads on from "with 5 an hour, of 100 tries at once ..."
-		addr func(n int) string
-		want int
-	}{
-		{"one IPv4 address has 5", func(int) string { return "198.51.100.7" }, 5},
-		{"two IPv4 addresses have 5 each", v4, 10},
-		{"an IPv4 address and its mapped form are one", func(n int) string {
-			return []string{"198.51.100.7", "::ffff:198.51.100.7"}[n%2]
-		}, 5},
-		{"100 addresses of one /64 have 5", func(n int) string { return fmt.Sprintf("2001:db8::%x", n+1) }, 5},
-		{"an address with zones is one", func(n int) string { return fmt.Sprintf("fe80::1%%eth%d", n) }, 5},
-		{"100 networks of one /48 have 40", func(n int) string { return fmt.Sprintf("2001:db8:0:%x::1", n) }, 40},
-		{"100 networks of /48 have all", func(n int) string { return fmt.Sprintf("2001:db8:%x::1", n) }, 100},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			i, got := testIssuer(t, 5), 0
-			for n := range 100 {
-				_, err := i.Issue(netip.MustParseAddr(tt.addr(n)), false, noon)
-				if err == nil {
-					got++
-				} else if core.CodeOf(err) != core.CodeTooMany {
-					t.Fatal(err)
-				}
-			}
-			if got != tt.want {
-				t.Errorf("%d guests, want %d", got, tt.want)
-			}
-		})
-	}
-}
-
 func TestASpentBudgetSaysWhenToComeBack(t *testing.T) {
 	i, addr := testIssuer(t, 2), netip.MustParseAddr("2001:db8::1")
 	for range 2 {
@@ -168,24 +134,5 @@ func TestAnExemptClientIsNotCharged(t *testing.T) {
 	}
 	if _, err := i.Issue(addr, false, noon); err == nil {
 		t.Error("the second one that counts is let in")
-	}
-}
-
-func TestTheMemoryOfABudgetIsBounded(t *testing.T) {
-	b := NewBudget(1)
-	for n := range 3 * networksMax {
-		addr := netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})
-		if err := b.Take(addr, noon); err != nil {
-			t.Fatal(err)
-		}
-		if len(b.arrival) > networksMax {
-			t.Fatalf("%d networks are kept", len(b.arrival))
-		}
-	}
-	// Those who owe nothing are forgotten first.
-	later := noon.Add(2 * time.Hour)
-	b.forget(later.UnixMilli())
-	if len(b.arrival) != 0 {
-		t.Errorf("%d rested networks are kept", len(b.arrival))
 	}
 }
