@@ -222,9 +222,9 @@ func (c *Conn) keepsUp() {
 
 // key is what admission counts c under; zero if c does not count. The address
 // changes only for a connection that is not counted yet.
-func (c *Conn) key() netip.Addr {
+func (c *Conn) key() netip.Prefix {
 	if !c.counted {
-		return netip.Addr{}
+		return netip.Prefix{}
 	}
 	return bucketOf(c.remote)
 }
