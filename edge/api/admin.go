@@ -71,9 +71,10 @@ func AuthorizeAdmin(token, host string, authorization []byte) error {
 	return nil
 }
 
-// profiles are those that are no runtime/pprof.Profile.
+// profiles are those that are no runtime/pprof.Profile. The command line is not
+// among them: it may hold secrets.
 var profiles = map[string]http.HandlerFunc{
-	"cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
+	"profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
 }
 
 func getProfile(r *request) error {
