@@ -51,6 +51,7 @@ type Server struct {
 	readOnly atomic.Bool
 	draining atomic.Bool
 	stats    counters
+	reports  reports
 
 	// Used by the hub's goroutine only.
 	lastOnline     int
