@@ -42,10 +42,10 @@ func (a *API) authorize(r *request) error {
 	case err == nil:
 		return nil
 	case a.o.AdminToken == "":
-		a.o.Log.Warn("a request for the admin API was refused", "host", clip(string(r.Host())), "by", peerOf(r.RequestCtx))
+		a.intruders.Warn(a.o.Log, a.o.Now(), "a request for the admin API was refused", "host", clip(string(r.Host())), "by", peerOf(r.RequestCtx))
 		return withStatus(http.StatusForbidden, err)
 	}
-	a.o.Log.Warn("a request for the admin API had no good token", "by", peerOf(r.RequestCtx))
+	a.intruders.Warn(a.o.Log, a.o.Now(), "a request for the admin API had no good token", "by", peerOf(r.RequestCtx))
 	return err
 }
 

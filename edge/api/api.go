@@ -24,9 +24,11 @@ type API struct {
 	past     *gate // questions to the history
 	metrics  *metrics
 	csp      string
-	failures map[core.Code]*seldom.Log // one for each code; never changed
 	server   *fasthttp.Server
 	conns    conns
+
+	failures  map[core.Code]*seldom.Log // one for each code; never changed
+	intruders seldom.Log                // on the admin listener
 }
 
 // New returns an API that answers from o.
