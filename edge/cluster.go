@@ -280,12 +280,18 @@ func (c *cluster) reload(ctx context.Context) (*core.Snapshot, error) {
 	return nil, errors.Join(err, fmt.Errorf("history: %w", err2))
 }
 
-// state says whether placements are taken.
-func (c *cluster) state() (api.Status, string) {
-	refusing, of, why := c.redis.Sequencer().Refusing()
+// refusing tells how many shards take no placements, of how many, and why.
+func (c *cluster) refusing() (refusing, of int, why string) {
+	refusing, of, why = c.redis.Sequencer().Refusing()
 	if unarmed := int(c.unarmed.Load()); unarmed > refusing {
 		refusing, why = min(unarmed, of), "no relay has taken the shard over since Redis was started"
 	}
+	return refusing, of, why
+}
+
+// state says whether placements are taken.
+func (c *cluster) state() (api.Status, string) {
+	refusing, of, why := c.refusing()
 	switch {
 	case of == refusing && why != "":
 		return api.StatusReadOnly, why

@@ -61,6 +61,9 @@ func TestRedisIsDown(t *testing.T) {
 	a.becomes("word of it", func(h health) bool {
 		return h.Status == "read_only" && strings.HasPrefix(h.Dependencies["redis"], "down")
 	})
+	if writable, refusing := a.metric("pixelwall_store_writable"), a.metric("pixelwall_shards_refusing"); writable != 0 || refusing != 4 {
+		t.Errorf("operators are told that the store is writable (%v) and %v shards refuse", writable, refusing)
+	}
 	q.refusedForNow(2, 2, 4)
 	late := a.fresh(3) // from memory
 	if late.seqs[placed.Shard] < placed.Seq || late.board.At(0, 513) != 3 {

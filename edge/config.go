@@ -5,13 +5,16 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"pixelwall/core"
+	"pixelwall/edge/api"
+	"pixelwall/edge/gateway"
+	"pixelwall/edge/token"
 )
 
 // Config is every flag of the edge. A flag --some-name is also read from the
@@ -19,10 +22,10 @@ import (
 // "some-name"; flag wins over environment, environment over file, file over
 // default. What the data folder holds wins over defaults, too.
 type Config struct {
-	Listen      string `help:"host:port for browsers, clients and REST" default:":8080"`
-	AdminListen string `help:"host:port for metrics, profiles and the admin API; without it /metrics is on --listen" placeholder:"HOST:PORT"`
-	AdminToken  string `help:"what the admin API asks for as bearer token" placeholder:"SECRET" json:"-"`
-	Data        string `help:"folder of the canvas and its history" default:"./pixelwall-data" type:"path"`
+	Listen      string  `help:"host:port for browsers, clients and REST" default:":8080"`
+	AdminListen string  `help:"host:port for metrics, profiles and the admin API; without it /metrics is on --listen" placeholder:"HOST:PORT"`
+	AdminToken  *string `help:"what the admin API asks for as bearer token, needed unless it listens on loopback; better in the environment" placeholder:"SECRET" json:"-"`
+	Data        string  `help:"folder of the canvas and its history" default:"./pixelwall-data" type:"path"`
 
 	Redis          []string      `help:"host:port of Redis: one server, a master and its replicas, or nodes of a Redis Cluster. Many edges share its canvas; --data then holds the archive of a process with that role, where there is no --scylla" placeholder:"HOST:PORT"`
 	RedisUser      string        `help:"ACL user for Redis" placeholder:"NAME"`
@@ -46,7 +49,7 @@ type Config struct {
 
 	Tick      string        `help:"time between two batches, 20ms to 10s, or auto: the shortest that fits" default:"1s"`
 	RingAge   time.Duration `help:"how long a client may be away and still resume" default:"5m"`
-	RingBytes int           `help:"most memory for that" default:"67108864"`
+	RingBytes int           `help:"most memory for that, at least 1 MiB" default:"67108864"`
 
 	CanvasURL      string   `help:"where clients fetch the canvas, if not here: the address of a CDN in front of this server" placeholder:"URL"`
 	PublicURL      string   `help:"address of this server, for links and the pictures of shared ones" placeholder:"URL"`
@@ -57,10 +60,10 @@ type Config struct {
 	KeyFile         string        `help:"keys of guest tokens, the same on every edge of a fleet (made in the data folder if not given)" placeholder:"FILE" type:"path"`
 	GuestsPerHour   int           `help:"guest sessions an address (IPv6: /64) may make in an hour" default:"60"`
 	ConnsMax        int           `help:"connections at most; 0 is what the descriptor limit leaves" default:"0"`
-	ConnsPerAddress int           `help:"connections of one address (IPv6: /64); negative for no limit" default:"64"`
-	MessagesPerSec  float64       `help:"messages a second that a client may send" default:"20"`
+	ConnsPerAddress int           `help:"connections of one address (IPv6: /64, and eight times as many of a /48); negative for no limit" default:"64"`
+	MessagesPerSec  float64       `help:"messages a second that a client may send, 0.1 to 10000" default:"20"`
 	MessageBurst    int           `help:"messages that it may send at once" default:"40"`
-	BacklogBytes    int           `help:"unread bytes that are kept for a client" default:"262144"`
+	BacklogBytes    int           `help:"unread bytes that are kept for a client, at least 64 KiB" default:"262144"`
 	BacklogTotal    int64         `help:"unread bytes that are kept for all clients together; 0 is a quarter of the memory" default:"0"`
 	StuckAfter      time.Duration `help:"time in which a client that lags has to read 16 KiB, or is closed" default:"30s"`
 	PingEvery       time.Duration `help:"silence after which a client is asked whether it lives" default:"25s"`
@@ -74,6 +77,7 @@ type Config struct {
 // settings is a Config after its texts have been read.
 type settings struct {
 	Config
+	adminToken    string        // "": none
 	width, height int           // 0: not asked for
 	palette       core.Palette  // nil: not asked for
 	cooldownMS    *int64        // nil: not asked for
@@ -88,6 +92,11 @@ const (
 	defaultPalette    = "place2017"
 	defaultCooldownMS = 5000
 	firstAutoTick     = 250 * time.Millisecond
+
+	messagesPerSecMin = 0.1
+	messagesPerSecMax = 10_000
+	backlogBytesMin   = 64 << 10 // a batch of a busy canvas fits
+	ringBytesMin      = 1 << 20  // the hub keeps 16 KiB of each of 64 shards
 )
 
 // read checks all of c and reports every mistake at once.
@@ -102,17 +111,17 @@ func (c Config) read() (settings, error) {
 			wrong(flag, "%q is not host:port", addr)
 		}
 	}
-	if c.AdminListen != "" && c.AdminListen == c.Listen && !strings.HasSuffix(c.Listen, ":0") {
-		wrong("admin-listen", "%s is --listen already", c.AdminListen)
-	}
-	if c.AdminToken != "" && c.AdminListen == "" {
-		wrong("admin-token", "there is no admin API without --admin-listen")
-	}
+	s.readAdmin(wrong)
 	if c.Size != "" {
 		s.readSize(wrong)
 	}
 	if c.Size != "" && c.StartCanvas != "" {
 		wrong("size", "contradicts --start-canvas, whose file has a size")
+	}
+	if c.StartCanvas != "" {
+		if _, err := os.Stat(c.StartCanvas); err != nil {
+			wrong("start-canvas", "%v", err)
+		}
 	}
 	if c.Palette != "" {
 		s.readPalette(wrong)
@@ -131,32 +140,13 @@ func (c Config) read() (settings, error) {
 	}
 	s.readTick(wrong)
 	s.readCluster(wrong)
-	for flag, text := range map[string]string{"canvas-url": c.CanvasURL, "public-url": c.PublicURL} {
-		if u, err := url.Parse(text); text != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
-			wrong(flag, "%q is not an address such as https://cdn.example.org/canvas", text)
+	if s.roles[roleGateway] {
+		if err := token.CheckFile(s.keyFile()); err != nil {
+			wrong("key-file", "%v", err)
 		}
 	}
-	for _, text := range c.TrustedProxies {
-		p, err := netip.ParsePrefix(text)
-		if err != nil {
-			wrong("trusted-proxies", "%q is not a CIDR such as 10.0.0.0/8", text)
-		}
-		s.proxies = append(s.proxies, p)
-	}
-	for flag, n := range map[string]int{"guests-per-hour": c.GuestsPerHour, "message-burst": c.MessageBurst, "backlog-bytes": c.BacklogBytes, "ring-bytes": c.RingBytes} {
-		if n < 1 {
-			wrong(flag, "%d: must be at least 1", n)
-		}
-	}
-	if c.BacklogTotal < 0 {
-		wrong("backlog-total", "%d: must be 0 or more", c.BacklogTotal)
-	}
-	if c.ConnsMax < 0 {
-		wrong("conns-max", "%d: must be 0 or more", c.ConnsMax)
-	}
-	if !(c.MessagesPerSec > 0) {
-		wrong("messages-per-sec", "%v: must be more than 0", c.MessagesPerSec)
-	}
+	s.readAddresses(wrong)
+	s.readLimits(wrong)
 	for flag, d := range map[string]time.Duration{"stuck-after": c.StuckAfter, "ping-every": c.PingEvery, "dead-after": c.DeadAfter, "ring-age": c.RingAge} {
 		if d < time.Millisecond {
 			wrong(flag, "%v: must be at least 1ms", d)
@@ -172,6 +162,94 @@ func (c Config) read() (settings, error) {
 }
 
 type wrongFunc func(flag, format string, args ...any)
+
+// readAdmin checks who can reach the admin API. Without a token everybody on this
+// machine may use it, and nobody else.
+func (s *settings) readAdmin(wrong wrongFunc) {
+	if s.AdminListen != "" && s.AdminListen == s.Listen && !strings.HasSuffix(s.Listen, ":0") {
+		wrong("admin-listen", "%s is --listen already", s.AdminListen)
+	}
+	switch {
+	case s.AdminToken == nil:
+		if s.AdminListen != "" && !isLoopback(s.AdminListen) {
+			wrong("admin-listen", "%s can be reached by others: it needs --admin-token, or 127.0.0.1 as its host", s.AdminListen)
+		}
+	case *s.AdminToken == "":
+		wrong("admin-token", "is empty; leave it out, also of the environment, if there is none")
+	case s.AdminListen == "":
+		wrong("admin-token", "there is no admin API without --admin-listen")
+	default:
+		s.adminToken = *s.AdminToken
+	}
+}
+
+// isLoopback reports whether only this machine reaches addr, a host:port.
+func isLoopback(addr string) bool {
+	host, _, _ := net.SplitHostPort(addr)
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// keyFile is where the keys of guest tokens are.
+func (s *settings) keyFile() string {
+	if s.KeyFile != "" {
+		return s.KeyFile
+	}
+	return filepath.Join(s.Data, "guest-keys")
+}
+
+// readAddresses checks what the flags say of pages, links and proxies.
+func (s *settings) readAddresses(wrong wrongFunc) {
+	for flag, text := range map[string]string{"canvas-url": s.CanvasURL, "public-url": s.PublicURL} {
+		if text != "" && !api.ValidURL(text) {
+			wrong(flag, "%q is not an address such as https://cdn.example.org/canvas, without query and fragment", text)
+		}
+	}
+	for _, text := range s.Origin {
+		if !gateway.ValidOrigin(text) {
+			wrong("origin", "%q is not scheme://host[:port], nor *", text)
+		}
+	}
+	for _, text := range s.FrameAncestors {
+		if !api.ValidSource(text) {
+			wrong("frame-ancestors", "%q is not a source as in a Content-Security-Policy, without ; and ,", text)
+		}
+	}
+	for _, text := range s.TrustedProxies {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			wrong("trusted-proxies", "%q is not a CIDR such as 10.0.0.0/8", text)
+		}
+		s.proxies = append(s.proxies, p)
+	}
+}
+
+// readLimits checks what clients may do and take.
+func (s *settings) readLimits(wrong wrongFunc) {
+	for _, limit := range []struct {
+		flag     string
+		n, least int
+	}{
+		{"guests-per-hour", s.GuestsPerHour, 1}, {"message-burst", s.MessageBurst, 1},
+		{"backlog-bytes", s.BacklogBytes, backlogBytesMin}, {"ring-bytes", s.RingBytes, ringBytesMin},
+	} {
+		if limit.n < limit.least {
+			wrong(limit.flag, "%d: must be at least %d", limit.n, limit.least)
+		}
+	}
+	if !(s.MessagesPerSec >= messagesPerSecMin && s.MessagesPerSec <= messagesPerSecMax) {
+		wrong("messages-per-sec", "%v: must be %v to %v", s.MessagesPerSec, messagesPerSecMin, messagesPerSecMax)
+	}
+	if s.BacklogTotal < 0 {
+		wrong("backlog-total", "%d: must be 0 or more", s.BacklogTotal)
+	}
+	switch most := gateway.ConnsMax(gateway.FilesReserve); {
+	case s.ConnsMax < 0:
+		wrong("conns-max", "%d: must be 0 or more", s.ConnsMax)
+	case s.ConnsMax > most:
+		wrong("conns-max", "%d: the descriptor limit leaves room for %d; raise it (ulimit -n, LimitNOFILE of the unit)", s.ConnsMax, most)
+	}
+}
 
 func (s *settings) readSize(wrong wrongFunc) {
 	w, h, ok := strings.Cut(strings.ToLower(s.Size), "x")

@@ -20,6 +20,119 @@ func TestMistakesInFlagsAreAllReportedAtOnce(t *testing.T) {
 	}
 }
 
+func TestWhatWouldFailAtTheStartIsReportedBefore(t *testing.T) {
+	open := filepath.Join(t.TempDir(), "keys")
+	if err := os.WriteFile(open, []byte("anybody may read this"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ flag, value string }{
+		{"--origin", "foo"},
+		{"--origin", "https://wall.example/path"},
+		{"--frame-ancestors", "a;b"},
+		{"--public-url", "https://wall.example/?a=b"},
+		{"--canvas-url", "https://cdn.example/canvas#x"},
+		{"--canvas-url", "https://me@cdn.example/canvas"},
+		{"--start-canvas", "/no/such/file.png"},
+		{"--key-file", open},
+		{"--messages-per-sec", "1e7"},
+		{"--messages-per-sec", "0.01"},
+		{"--messages-per-sec", "NaN"},
+		{"--backlog-bytes", "1"},
+		{"--ring-bytes", "1"},
+		{"--conns-max", "100000000"},
+		{"--admin-listen", ":9090"},
+		{"--admin-listen", "0.0.0.0:9090"},
+		{"--admin-listen", "[::]:9090"},
+		{"--admin-listen", "wall.example:9090"},
+	} {
+		if err := realMain([]string{"config", "check", tt.flag, tt.value}, io.Discard); err == nil || !strings.HasPrefix(err.Error(), tt.flag+": ") {
+			t.Errorf("%s %s: %v", tt.flag, tt.value, err)
+		}
+	}
+}
+
+func TestWhatIsGoodIsNotReported(t *testing.T) {
+	for _, args := range [][]string{
+		{"--admin-listen", "127.0.0.1:9090"},
+		{"--admin-listen", "[::1]:9090"},
+		{"--admin-listen", "localhost:9090"},
+		{"--admin-listen", ":9090", "--admin-token", "secret"},
+		{"--origin", "*", "--origin", "https://friend.example:8443"},
+		{"--public-url", "https://wall.example", "--canvas-url", "http://cdn.example:80/canvas"},
+		{"--frame-ancestors", "https://stream.example"},
+		{"--backlog-bytes", "65536", "--ring-bytes", "1048576", "--messages-per-sec", "0.1"},
+		{"--messages-per-sec", "10000"},
+		{"--key-file", filepath.Join(t.TempDir(), "made at the start")},
+	} {
+		if err := realMain(append([]string{"config", "check"}, args...), io.Discard); err != nil {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+}
+
+func TestTheContentsOfTheStartCanvasAreChecked(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "start.png")
+	if err := os.WriteFile(file, []byte("\x89PNG and nothing else"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := realMain([]string{"config", "check", "--start-canvas", file}, io.Discard); err == nil || !strings.HasPrefix(err.Error(), "--start-canvas "+file) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheAdminTokenMayStandInTheFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.json")
+	for text, want := range map[string]string{
+		`{"admin-listen": ":9090", "admin-token": "secret"}`: "",
+		`{"admin-listen": ":9090", "admin-token": ""}`:       "--admin-token: is empty",
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := realMain([]string{"config", "check", "--config", file}, io.Discard)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// An empty token is one that somebody forgot to fill in.
+func TestAnEmptyAdminTokenIsRefused(t *testing.T) {
+	t.Setenv("PIXELWALL_ADMIN_TOKEN", "")
+	for _, args := range [][]string{nil, {"--admin-listen", "127.0.0.1:9090"}, {"--admin-listen", ":9090"}} {
+		if err := realMain(append([]string{"config", "check"}, args...), io.Discard); err == nil || !strings.Contains(err.Error(), "--admin-token: is empty") {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+}
+
+func TestAMisspeltNameInTheEnvironmentIsReported(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		bad  bool
+	}{
+		{"PIXELWALL_TIK", true},
+		{"PIXELWALL_VERSION", true},
+		{"PIXELWALL_REDIS_PASWORD", true},
+		{"PIXELWALL_TEST_REDIS", false},
+		{"PIXELWALL_CHAOS", false},
+		{"PIXELWALL_TOKEN", false},        // of the Python client
+		{"PIXELWALL_SERVICE_HOST", false}, // Kubernetes
+		{"PIXELWALL_PORT_8080_TCP_ADDR", false},
+		{"PIXELWALL_REDIS_PORT", false},
+		{"PIXELWALLS", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv(tt.name, "canary")
+			var out bytes.Buffer
+			err := realMain([]string{"config", "check"}, &out)
+			if tt.bad != (err != nil && strings.Contains(err.Error(), tt.name+" in the environment")) || err != nil && strings.Contains(err.Error(), "canary") {
+				t.Errorf("got %v, %q", err, &out)
+			}
+		})
+	}
+}
+
 func TestFlagsThatContradictEachOtherAreRefused(t *testing.T) {
 	for _, tt := range []struct {
 		args []string

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
@@ -122,13 +123,31 @@ func TestEachWatchedShardIsChecked(t *testing.T) {
 	p.until("a check of each shard", func() bool { return p.checked == 0b1011 })
 }
 
-func TestAClientThatFoundADifferenceIsCounted(t *testing.T) {
+// Anybody can say that its canvas differs, as often as it likes; operators alarm on
+// the count.
+func TestAClientThatFoundADifferenceIsCountedOnce(t *testing.T) {
 	r := serve(t)
+	differs := func(p *peer, shard uint8) {
+		p.follow = 0
+		p.send(wire.Watch{Canvas: p.canvas, Diverged: true, Shards: []wire.WatchShard{{Shard: shard, Resume: true}}})
+		p.until("the shard", func() bool { return p.follow>>shard&1 == 1 })
+	}
 	p := r.fresh(1).hello("")
-	p.send(wire.Watch{Canvas: p.canvas, Diverged: true, Shards: []wire.WatchShard{{Shard: 2, Resume: true}}})
-	p.until("the shard", func() bool { return p.follow == 0b0100 })
+	differs(p, 2)
+	if n := r.metric("pixelwall_session_diverged_total"); n != 0 {
+		t.Errorf("%v differences are counted of one that was sent no check", n)
+	}
+	began := time.Now().Truncate(time.Minute)
+	differs(p, 1)
 	if n := r.metric("pixelwall_session_diverged_total"); n != 1 {
 		t.Errorf("%v differences are counted", n)
+	}
+	for i := range uint8(4) {
+		differs(p, i)
+		differs(r.fresh(uint64(2+i)).hello("").watch(all4), i)
+	}
+	if n := r.metric("pixelwall_session_diverged_total"); n != 1 && time.Now().Truncate(time.Minute).Equal(began) {
+		t.Errorf("%v differences of one network are counted in a minute", n)
 	}
 }
 

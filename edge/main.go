@@ -20,6 +20,7 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -32,7 +33,7 @@ import (
 type cli struct {
 	Config
 	File    kong.ConfigFlag  `name:"config" help:"JSON file of flags: {\"listen\": \":80\", …}" placeholder:"FILE"`
-	Version kong.VersionFlag `help:"print the version and exit"`
+	Version kong.VersionFlag `help:"print the version and exit" env:"-"`
 
 	Run       struct{} `cmd:"" default:"1" help:"run the server"`
 	ConfigCmd struct {
@@ -61,11 +62,14 @@ func realMain(args []string, out io.Writer) error {
 		return err
 	}
 	s, err := c.Config.read()
-	if err != nil {
+	if err := errors.Join(checkEnvironment(parser.Model, os.Environ()), err); err != nil {
 		return err
 	}
 	switch ctx.Command() {
 	case "config check":
+		if _, err := s.newCanvas(); err != nil {
+			return err
+		}
 		fmt.Fprintln(out, "the configuration is good")
 		return nil
 	case "config print":
@@ -78,6 +82,31 @@ func realMain(args []string, out io.Writer) error {
 		cancel() // a second signal ends the process at once
 	}()
 	return run(stop, s, out, newLogger(s.Config))
+}
+
+// notOurs are variables whose names begin like ours: those of our tests and of the
+// Python client, and those that Kubernetes sets for a service called "pixelwall…".
+var notOurs = regexp.MustCompile(`^PIXELWALL_((TEST|CHAOS|SOAK|AUTOBAHN)(_.*)?|TESTDATA|TOKEN|(.*_)?SERVICE_(HOST|PORT)(_.*)?|(.*_)?PORT(_\d+_(TCP|UDP)(_.*)?)?)$`)
+
+// checkEnvironment reports variables of ours that no flag reads: a misspelt one must
+// not pass for a default. It tells no values, which may be secrets.
+func checkEnvironment(app *kong.Application, environ []string) error {
+	known := map[string]bool{}
+	for _, group := range app.AllFlags(false) {
+		for _, flag := range group {
+			for _, name := range flag.Envs {
+				known[name] = true
+			}
+		}
+	}
+	var errs []error
+	for _, variable := range slices.Sorted(slices.Values(environ)) {
+		name, _, _ := strings.Cut(variable, "=")
+		if strings.HasPrefix(name, "PIXELWALL_") && !known[name] && !notOurs.MatchString(name) {
+			errs = append(errs, fmt.Errorf("%s in the environment: there is no flag of this name", name))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // A flagFile is what --config names: values by the names of flags, as config print

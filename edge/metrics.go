@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"pixelwall/edge/api"
 	"pixelwall/edge/gateway"
 )
 
@@ -21,6 +22,16 @@ type reading struct {
 
 func (r reading) collector() prometheus.Collector {
 	return single{prometheus.NewDesc(r.name, r.help, nil, r.labels), r}
+}
+
+// writable is the metric by which an operator knows that nobody can paint.
+func writable(state func() (api.Status, string)) reading {
+	return reading{"pixelwall_store_writable", "1 while the store takes placements.", prometheus.GaugeValue, func() float64 {
+		if status, _ := state(); status == api.StatusReadOnly {
+			return 0
+		}
+		return 1
+	}, nil}
 }
 
 // registerMetrics adds what the parts of e count.

@@ -28,6 +28,8 @@ func (c *cluster) readings() []reading {
 		{"pixelwall_redis_fail_open_total", "Placements granted by memory, because the limiter was down.", counter, rd(func(s redis.Stats) int64 { return s.FailOpen }), nil},
 		{"pixelwall_redis_breaker_openings_total", "Times that a shard's breaker opened.", counter, rd(func(s redis.Stats) int64 { return s.Openings }), nil},
 		{"pixelwall_redis_breakers_open", "Shards whose breaker is open.", gauge, rd(func(s redis.Stats) int64 { return int64(s.BreakersOpen) }), nil},
+		writable(c.state),
+		{"pixelwall_shards_refusing", "Shards that take no placements.", gauge, func() float64 { n, _, _ := c.refusing(); return float64(n) }, nil},
 		{"pixelwall_redis_invalidations_total", "Keys that Redis took out of this process' cache.", counter, rd(func(s redis.Stats) int64 { return s.Invalidations }), nil},
 	}
 	pic := func(f func(*pictures) int64) func() float64 {

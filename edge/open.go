@@ -10,8 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"pixelwall/core"
 	"pixelwall/edge/api"
 	"pixelwall/persist/embedded"
@@ -67,13 +65,8 @@ func (e *edge) openFolder(ctx context.Context) (*backend, error) {
 	b := &backend{
 		canvas: store.CanvasID(), sequencer: store, cooldowns: store.Cooldowns(), log: store, history: store.History(),
 		lanes: 1, state: f.state, close: store.Close,
-		health: func() map[string]string { return map[string]string{"store": store.State().Mode.String()} },
-		readings: []reading{{"pixelwall_store_writable", "1 while the store takes placements.", prometheus.GaugeValue, func() float64 {
-			if store.State().Mode == embedded.OK {
-				return 1
-			}
-			return 0
-		}, nil}},
+		health:   func() map[string]string { return map[string]string{"store": store.State().Mode.String()} },
+		readings: []reading{writable(f.state)},
 	}
 	if err == nil {
 		b.base, err = f.base(ctx)

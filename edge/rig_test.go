@@ -82,6 +82,12 @@ func serve(t *testing.T, args ...string) *running {
 // begin starts an edge as serve does and waits for nothing.
 func begin(t *testing.T, args ...string) *running {
 	t.Helper()
+	return beginWith(t, func(*settings) {}, args...)
+}
+
+// beginWith does the same with settings that tweak changes.
+func beginWith(t *testing.T, tweak func(*settings), args ...string) *running {
+	t.Helper()
 	joined := strings.Join(args, " ")
 	if !strings.Contains(joined, "--data") {
 		args = append(args, "--data", t.TempDir())
@@ -99,6 +105,7 @@ func begin(t *testing.T, args ...string) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	tweak(&s)
 	r := &running{t: t, data: s.Data, opened: make(chan struct{}), done: make(chan error, 1), log: &safeBuffer{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	r.stop = cancel

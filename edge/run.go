@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -139,11 +138,7 @@ func (e *edge) openStore(ctx context.Context) (*backend, error) {
 
 // build makes every part and ties it to the others; nothing runs yet.
 func (e *edge) build() (err error) {
-	keyFile := e.s.KeyFile
-	if keyFile == "" {
-		keyFile = filepath.Join(e.s.Data, "guest-keys")
-	}
-	if e.keys, err = token.LoadOrCreateKeys(keyFile, rand.Reader); err != nil {
+	if e.keys, err = token.LoadOrCreateKeys(e.s.keyFile(), rand.Reader); err != nil {
 		return err
 	}
 	if e.hub, err = fanout.NewHub(fanout.Options{
@@ -208,7 +203,7 @@ func (e *edge) buildAPI() (err error) {
 		Page: page, TickMS: func() int64 { return e.hub.Tick().Milliseconds() },
 		Metrics: e.registry, Now: time.Now, Log: e.log,
 		CanvasURL: e.s.CanvasURL, PublicURL: e.s.PublicURL, FrameAncestors: strings.Join(e.s.FrameAncestors, " "),
-		AdminToken: e.s.AdminToken, HasAdmin: e.s.AdminListen != "",
+		AdminToken: e.s.adminToken, HasAdmin: e.s.AdminListen != "",
 	})
 	if err != nil {
 		return err

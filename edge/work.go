@@ -63,7 +63,7 @@ func (e *edge) workHandler(c *cluster) http.Handler {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := api.AuthorizeAdmin(e.s.AdminToken, r.Host, []byte(r.Header.Get("Authorization"))); err != nil {
+		if err := api.AuthorizeAdmin(e.s.adminToken, r.Host, []byte(r.Header.Get("Authorization"))); err != nil {
 			http.Error(w, err.Error(), api.HTTPStatus(core.CodeOf(err)))
 			return
 		}

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"pixelwall/persist/redis"
@@ -32,7 +33,7 @@ func TestAWorkerShowsItselfTo(t *testing.T) {
 		{"one who asks for localhost, where there is no token", "", "localhost:6060", "", 200},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			e := &edge{s: settings{Config: Config{AdminToken: tt.token}}, log: slog.New(slog.DiscardHandler)}
+			e := &edge{s: settings{adminToken: tt.token}, log: slog.New(slog.DiscardHandler)}
 			handler := e.workHandler(&cluster{s: &e.s, redis: client})
 			for _, path := range workPaths {
 				r := httptest.NewRequest(http.MethodGet, path, nil)
@@ -47,6 +48,9 @@ func TestAWorkerShowsItselfTo(t *testing.T) {
 				}
 				if tt.want == 200 && w.Body.Len() == 0 {
 					t.Errorf("%s is empty", path)
+				}
+				if tt.want == 200 && path == "/metrics" && !strings.Contains(w.Body.String(), "\npixelwall_store_writable 0\n") {
+					t.Errorf("it does not tell that nothing can be stored:\n%s", w.Body)
 				}
 			}
 		})

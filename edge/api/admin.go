@@ -42,10 +42,10 @@ func (a *API) authorize(r *request) error {
 	case err == nil:
 		return nil
 	case a.o.AdminToken == "":
-		a.o.Log.Warn("a request for the admin API was refused", "host", clip(string(r.Host())), "by", peerOf(r.RequestCtx))
+		a.intruders.Warn(a.o.Log, a.o.Now(), "a request for the admin API was refused", "host", clip(string(r.Host())), "by", peerOf(r.RequestCtx))
 		return withStatus(http.StatusForbidden, err)
 	}
-	a.o.Log.Warn("a request for the admin API had no good token", "by", peerOf(r.RequestCtx))
+	a.intruders.Warn(a.o.Log, a.o.Now(), "a request for the admin API had no good token", "by", peerOf(r.RequestCtx))
 	return err
 }
 
@@ -71,9 +71,10 @@ func AuthorizeAdmin(token, host string, authorization []byte) error {
 	return nil
 }
 
-// profiles are those that are no runtime/pprof.Profile.
+// profiles are those that are no runtime/pprof.Profile. The command line is not
+// among them: it may hold secrets.
 var profiles = map[string]http.HandlerFunc{
-	"cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
+	"profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
 }
 
 func getProfile(r *request) error {

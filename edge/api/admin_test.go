@@ -187,7 +187,7 @@ func TestWhoMayAdminister(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, 8, 8, "place2017", func(o *Options) { o.AdminToken = tt.token })
 			addr := w.admin()
-			for _, path := range []string{"/admin/v1/config", "/metrics", "/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/cmdline", "/readyz"} {
+			for _, path := range []string{"/admin/v1/config", "/metrics", "/debug/pprof/", "/debug/pprof/heap", "/readyz"} {
 				a := w.send(addr, http.MethodGet, path, nil, tt.headers...)
 				if a.StatusCode != tt.want || a.Header.Get("Access-Control-Allow-Origin") != "" || strings.Contains(string(a.body), secret) {
 					t.Errorf("%s: %v", path, a)
@@ -216,7 +216,7 @@ func TestTheListenersHaveTheirOwnPaths(t *testing.T) {
 		path          string
 		public, admin int
 	}{
-		{"/metrics", 404, 200}, {"/admin/v1/config", 404, 200}, {"/debug/pprof/", 404, 200}, {"/debug/pprof/goroutine", 404, 200},
+		{"/metrics", 404, 200}, {"/admin/v1/config", 404, 200}, {"/debug/pprof/", 404, 200}, {"/debug/pprof/goroutine", 404, 200}, {"/debug/pprof/cmdline", 404, 404},
 		{"/livez", 200, 200}, {"/readyz", 200, 200}, {"/", 200, 404}, {"/api/v1/canvas/info", 200, 404}, {"/api/v1/canvas", 302, 404},
 	} {
 		if a := w.get(tt.path); a.StatusCode != tt.public {

@@ -77,7 +77,7 @@ func TestEveryAnswerInTheSpecIsGiven(t *testing.T) {
 		{want: "GET /api/v1/canvas.png 304", path: "/api/v1/canvas.png", headers: []string{"If-None-Match", "*"}},
 		{want: "GET /api/v1/canvas.png 400 invalid", path: "/api/v1/canvas.png?scale=0"},
 		{want: "GET /api/v1/canvas.png 400 out_of_canvas", path: "/api/v1/canvas.png?x=999&w=2"},
-		{want: "GET /api/v1/canvas.png 429 too_many", path: "/api/v1/canvas.png", before: busy(func(a *API) *gate { return a.work })},
+		{want: "GET /api/v1/canvas.png 429 too_many", path: "/api/v1/canvas.png", before: busy(func(a *API) *gate { return a.drawing })},
 		{want: "GET /api/v1/canvas.png 503 unavailable", path: "/api/v1/canvas.png", options: unready},
 		{want: "GET /api/v1/pixel 200", path: "/api/v1/pixel?x=1&y=1"},
 		{want: "GET /api/v1/pixel 400 invalid", path: "/api/v1/pixel?x=1"},

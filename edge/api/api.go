@@ -9,6 +9,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"pixelwall/core"
+	"pixelwall/edge/seldom"
 )
 
 // An API answers HTTP requests. Its methods may be called concurrently.
@@ -18,12 +19,16 @@ type API struct {
 	admin    table
 	versions *versions
 	spec     *blob
-	work     *gate // encoding and drawing
+	work     *gate // encoding
+	drawing  *gate // pictures, which nobody needs to join
 	past     *gate // questions to the history
 	metrics  *metrics
 	csp      string
 	server   *fasthttp.Server
 	conns    conns
+
+	failures  map[core.Code]*seldom.Log // one for each code; never changed
+	intruders seldom.Log                // on the admin listener
 }
 
 // New returns an API that answers from o.
@@ -37,11 +42,16 @@ func New(o Options) (*API, error) {
 		return nil, err
 	}
 	a := &API{
-		o:       o,
-		work:    newGate(encodersMax(), 64),
-		past:    newGate(32, 256),
-		metrics: m,
-		csp:     contentSecurityPolicy(&o),
+		o:        o,
+		work:     newGate(encodersMax(), 64),
+		drawing:  newGate(max(1, encodersMax()/2), 64),
+		past:     newGate(32, 256),
+		metrics:  m,
+		csp:      contentSecurityPolicy(&o),
+		failures: make(map[core.Code]*seldom.Log, len(statuses)),
+	}
+	for code := range statuses {
+		a.failures[code] = &seldom.Log{}
 	}
 	a.versions = &versions{canvas: o.Canvas, bytesMax: o.CanvasBytesMax, now: o.Now}
 	a.spec = newBlob("openapi", openAPI, nil)

@@ -1,13 +1,17 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	"pixelwall/core"
+	"pixelwall/edge/seldom"
 )
 
 // slowHistory answers nothing until it is let go, and knows how many ask at once.
@@ -53,6 +57,25 @@ func TestAFloodOfQuestionsIsBounded(t *testing.T) {
 	}
 	if most := history.most.Load(); most > atOnce {
 		t.Errorf("%d asked at once", most)
+	}
+}
+
+// Whoever can make requests fail cannot fill the log.
+func TestAFloodOfFailuresIsOneLineInTenSeconds(t *testing.T) {
+	var out bytes.Buffer
+	w := newWorld(t, 8, 8, "place2017", func(o *Options) {
+		o.History = &brokenHistory{err: core.NewError(core.CodeUnavailable, "down")}
+		o.Log = slog.New(slog.NewTextHandler(&out, nil))
+	})
+	for range 50 {
+		if a := w.get("/api/v1/pixel?x=1&y=1"); a.StatusCode != http.StatusServiceUnavailable {
+			t.Fatal(a)
+		}
+	}
+	w.clock.add(seldom.Every)
+	w.get("/api/v1/pixel?x=1&y=1")
+	if got := strings.Count(out.String(), "an HTTP request failed"); got != 2 || !strings.Contains(out.String(), "untold=49") {
+		t.Errorf("%d lines:\n%s", got, &out)
 	}
 }
 

@@ -34,8 +34,9 @@ func contentSecurityPolicy(o *Options) string {
 	}, "; ")
 }
 
-// printable reports whether s can stand in a header as part of a directive.
-func printable(s string) bool {
+// ValidSource reports whether s, one of FrameAncestors or all of them, cannot end
+// the directive that it stands in.
+func ValidSource(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r > '~' || r == ';' || r == ',' }) < 0
 }
 

@@ -136,16 +136,18 @@ func (o *Options) validate() error {
 		errs = append(errs, errors.New("api: Canvas, History, Sessions, User and Health are needed"))
 	}
 	for _, link := range []struct{ name, value string }{{"canvas URL", o.CanvasURL}, {"public URL", o.PublicURL}} {
-		if link.value == "" {
-			continue
-		}
-		u, err := url.Parse(link.value)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		if link.value != "" && !ValidURL(link.value) {
 			errs = append(errs, fmt.Errorf("%s %q: must be http:// or https:// with a host, without query and fragment", link.name, link.value))
 		}
 	}
-	if !printable(o.FrameAncestors) {
+	if !ValidSource(o.FrameAncestors) {
 		errs = append(errs, fmt.Errorf("frame ancestors %q: must be sources as in a Content-Security-Policy, without ; and ,", o.FrameAncestors))
 	}
 	return errors.Join(errs...)
+}
+
+// ValidURL reports whether s may be a CanvasURL or PublicURL.
+func ValidURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.RawQuery == "" && !u.ForceQuery && u.Fragment == "" && u.User == nil
 }

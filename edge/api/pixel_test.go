@@ -116,7 +116,7 @@ func TestABadQueryIsToldWhatIsWrong(t *testing.T) {
 		{"/api/v1/pixel?" + strings.Repeat("y", 4000), "invalid", []string{"yyy…"}},
 		{"/api/v1/canvas.png?w=0", "invalid", []string{"w=0"}},
 		{"/api/v1/canvas.png?scale=65", "invalid", []string{"scale=65"}},
-		{"/api/v1/canvas.png?scale=64", "invalid", []string{"64000x38400", "at most 16777216"}},
+		{"/api/v1/canvas.png?scale=64", "invalid", []string{"64000x38400", "at most 4194304"}},
 		{"/api/v1/canvas.png?x=1000", "out_of_canvas", []string{"pixel 1000,0 is not on"}},
 		{"/api/v1/canvas.png?x=1001&y=700", "out_of_canvas", []string{"pixel 1001,700"}},
 		{"/api/v1/canvas.png?x=999&y=599&w=1&h=2", "out_of_canvas", []string{"1x2 pixels from 999,599"}},

@@ -15,8 +15,9 @@ import (
 
 const (
 	scaleMax = 64
-	// pngPixelsMax bounds the pixels of a picture, and with it the work on one.
-	pngPixelsMax = core.SideMax * core.SideMax
+	// pngPixelsMax bounds the pixels of a picture, and with it the work on one. Only
+	// the whole canvas at scale 1 may be larger: it is drawn once a version.
+	pngPixelsMax = 4 << 20
 	// picturesMax bounds the pictures that a version keeps; others are drawn anew.
 	picturesMax = 8
 )
@@ -49,7 +50,7 @@ func (a *API) getPNG(r *request) error {
 		a.metrics.count("png", 0)
 		return nil
 	}
-	data, err := v.picture(c, a.work)
+	data, err := v.picture(c, a.drawing)
 	if err != nil {
 		return err
 	}
@@ -81,28 +82,30 @@ func cropOf(q *query, g core.Geometry) (crop, error) {
 	if c.x+c.w > g.Width || c.y+c.h > g.Height {
 		return c, core.NewError(core.CodeOutOfCanvas, fmt.Sprintf("%dx%d pixels from %d,%d are not all on the canvas of %dx%d", c.w, c.h, c.x, c.y, g.Width, g.Height))
 	}
-	if c.w*c.h*c.scale*c.scale > pngPixelsMax {
+	if c.w*c.h*c.scale*c.scale > pngPixelsMax && !c.isWhole(g) {
 		return c, core.NewError(core.CodeInvalid, fmt.Sprintf("a picture of %dx%d pixels is too large: at most %d in all", c.w*c.scale, c.h*c.scale, pngPixelsMax))
 	}
 	return c, nil
 }
 
+// isWhole reports whether c is the canvas of geometry g as it is.
+func (c crop) isWhole(g core.Geometry) bool { return c == crop{0, 0, g.Width, g.Height, 1} }
+
 // picture returns c of v as a PNG. The whole canvas and the first few crops are
 // kept; a crop beyond that is drawn for its request alone.
-func (v *version) picture(c crop, work *gate) ([]byte, error) {
+func (v *version) picture(c crop, drawing *gate) ([]byte, error) {
 	v.mu.Lock()
-	p, ok := v.pictures[c]
-	whole := c == crop{0, 0, v.config.Width, v.config.Height, 1}
-	if !ok {
+	p, kept := v.pictures[c]
+	if !kept {
 		p = &picture{}
-		if whole || len(v.pictures) < picturesMax {
+		if kept = c.isWhole(v.config.Geometry()) || len(v.pictures) < picturesMax; kept {
 			v.pictures[c] = p
 		}
 	}
 	v.mu.Unlock()
 	p.once.Do(func() {
 		p.err = errors.New("the picture could not be drawn") // until it is
-		p.err = work.run(func() (err error) {
+		p.err = drawing.run(func() (err error) {
 			p.data, err = v.draw(c)
 			return err
 		})
@@ -110,7 +113,9 @@ func (v *version) picture(c crop, work *gate) ([]byte, error) {
 			v.forget(c, p) // the next one tries again
 			return
 		}
-		v.bytes.Add(int64(len(p.data)))
+		if kept {
+			v.bytes.Add(int64(len(p.data)))
+		}
 	})
 	return p.data, p.err
 }

@@ -52,6 +52,54 @@ func TestThePictureIsTheBoard(t *testing.T) {
 	}
 }
 
+func TestOnlyTheWholeCanvasMayBeALargePicture(t *testing.T) {
+	w := newWorld(t, 2049, 2049, "place2017", nil) // more than 4 M pixels
+	for query, want := range map[string]int{
+		"":                       http.StatusOK,
+		"?w=2049":                http.StatusOK,
+		"?w=2048&h=2048":         http.StatusOK,
+		"?x=1":                   http.StatusBadRequest,
+		"?scale=2":               http.StatusBadRequest,
+		"?h=512&scale=2":         http.StatusBadRequest,
+		"?w=1024&h=1024&scale=2": http.StatusOK,
+	} {
+		if a := w.get("/api/v1/canvas.png" + query); a.StatusCode != want {
+			t.Errorf("%q: %v", query, a)
+		}
+	}
+}
+
+// Whoever asks for pictures without end delays other pictures, not the canvas.
+func TestTheCanvasDoesNotWaitForPictures(t *testing.T) {
+	w := newWorld(t, 64, 64, "place2017", nil)
+	for range cap(w.api.drawing.slots) {
+		w.api.drawing.slots <- struct{}{} // drawn without end
+	}
+	for _, coding := range []string{"zstd", "br", "gzip"} {
+		if a := w.get(w.location(), "Accept-Encoding", coding); a.StatusCode != http.StatusOK || a.Header.Get("Content-Encoding") != coding {
+			t.Errorf("%s: %v", coding, a)
+		}
+	}
+}
+
+func TestPicturesThatAreNotKeptTakeNoneOfAVersionsBytes(t *testing.T) {
+	w := newWorld(t, 64, 64, "place2017", nil)
+	kept := 0
+	for i := range 40 {
+		a := w.get(fmt.Sprintf("/api/v1/canvas.png?x=%d", i+1))
+		if i < picturesMax {
+			kept += len(a.body)
+		}
+	}
+	v, err := w.api.versions.newest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := v.bytes.Load(), int64(len(v.file.raw)+kept); got != want {
+		t.Errorf("%d bytes are counted, %d are kept", got, want)
+	}
+}
+
 func TestPicturesAreDrawnOnceAndBounded(t *testing.T) {
 	w := newWorld(t, 64, 64, "place2017", nil)
 	for i := range 40 {

@@ -69,7 +69,7 @@ func (a *API) problem(ctx *fasthttp.RequestCtx, err error) {
 		status = s.status
 	}
 	if status >= 500 && e.Code != core.CodeReadOnly && e.Code != core.CodeDraining {
-		a.o.Log.Warn("an HTTP request failed", "path", string(ctx.Path()), "code", e.Code.String(), "err", err)
+		a.failures[e.Code].Warn(a.o.Log, a.o.Now(), "an HTTP request failed", "path", string(ctx.Path()), "code", e.Code.String(), "err", err)
 	}
 	h := &ctx.Response.Header
 	for _, name := range []string{"ETag", "Vary", "Content-Encoding", "Location"} {

@@ -50,7 +50,7 @@ type Config struct {
 
 	ConnsMax        int // connections of all kinds; 95 % of RLIMIT_NOFILE less FilesReserve
 	FilesReserve    int // descriptors kept free for log, index and start-up files; 64
-	ConnsPerAddress int // connections of one IPv4 address or IPv6 /64; 64, negative for no limit
+	ConnsPerAddress int // connections of one IPv4 address or IPv6 /64, eight times as many of an IPv6 /48; 64, negative for no limit
 
 	Origins        []string       // allowed besides the request's own host, as scheme://host[:port]; "*" allows all
 	TrustedProxies []netip.Prefix // peers whose X-Forwarded-For counts
@@ -108,7 +108,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.BroadcastsMax, 16)
 	orDefault(&c.PostsMax, 65536)
 	orDefault(&c.sliceMax, 5*time.Millisecond)
-	orDefault(&c.FilesReserve, 64)
+	orDefault(&c.FilesReserve, FilesReserve)
 	orDefault(&c.ConnsPerAddress, 64)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -139,7 +139,7 @@ func (c Config) validate() error {
 	if c.FrameBytesMax < 125 || c.MessageBytesMax < c.FrameBytesMax {
 		wrong("gateway: frames of %d bytes in messages of %d: frames need at least 125, messages at least as much as a frame", c.FrameBytesMax, c.MessageBytesMax)
 	}
-	if c.MessagesPerSecond < 0 || c.MessageBurst < 1 {
+	if c.MessagesPerSecond < 0 || c.MessagesPerSecond > 1e6 || c.MessageBurst < 1 { // the bucket counts microseconds
 		wrong("gateway: %v messages a second with a burst of %d", c.MessagesPerSecond, c.MessageBurst)
 	}
 	if c.DeadAfter <= c.PingEvery {
@@ -153,13 +153,16 @@ func (c Config) validate() error {
 			wrong("gateway: %s time %v is less than a millisecond", name, d)
 		}
 	}
+	if most := ConnsMax(c.FilesReserve); c.ConnsMax > most {
+		wrong("gateway: %d connections are more than the %d that the descriptor limit leaves room for", c.ConnsMax, most)
+	}
 	switch c.Sender {
 	case SenderAuto, SenderURing, SenderSendto:
 	default:
 		wrong("gateway: unknown sender %q", c.Sender)
 	}
 	for _, o := range c.Origins {
-		if _, ok := parseOrigin(o); !ok && o != "*" {
+		if !ValidOrigin(o) {
 			wrong("gateway: origin %q is not scheme://host[:port]", o)
 		}
 	}

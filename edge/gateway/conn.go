@@ -6,6 +6,8 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/panjf2000/gnet/v2"
 	"golang.org/x/sys/unix"
+
+	"pixelwall/edge/limit"
 )
 
 // A Handler is told what happens to upgraded connections. All calls about one
@@ -226,11 +228,11 @@ func (c *Conn) keepsUp() {
 
 // key is what admission counts c under; zero if c does not count. The address
 // changes only for a connection that is not counted yet.
-func (c *Conn) key() netip.Addr {
+func (c *Conn) key() netip.Prefix {
 	if !c.counted {
-		return netip.Addr{}
+		return netip.Prefix{}
 	}
-	return bucketOf(c.remote)
+	return limit.Network(c.remote)
 }
 
 // again reports whether a send result means that the socket has no room now.

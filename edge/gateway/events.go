@@ -12,6 +12,8 @@ import (
 
 	"github.com/panjf2000/gnet/v2"
 	"golang.org/x/sys/unix"
+
+	"pixelwall/edge/limit"
 )
 
 // events is the Gateway as gnet's event handler; the methods are not for
@@ -130,7 +132,7 @@ func (e *events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 		c.refuse = errFull
 	}
 	if !g.exempt(c.remote) {
-		if c.counted = g.adm.enter(bucketOf(c.remote)); !c.counted {
+		if c.counted = g.adm.enter(limit.Network(c.remote)); !c.counted {
 			c.refuse = errAddressFull
 		}
 	}

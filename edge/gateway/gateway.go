@@ -48,7 +48,7 @@ func Start(cfg Config, handler Handler) (*Gateway, error) {
 		return nil, err
 	}
 	if cfg.ConnsMax == 0 {
-		cfg.ConnsMax = connsMax(cfg.FilesReserve)
+		cfg.ConnsMax = ConnsMax(cfg.FilesReserve)
 	}
 	held, err := reserve(cfg.Addr)
 	if err != nil {
@@ -85,8 +85,12 @@ func Start(cfg Config, handler Handler) (*Gateway, error) {
 	return g, nil
 }
 
-// connsMax is what the descriptor limit leaves for connections.
-func connsMax(filesReserve int) int {
+// FilesReserve is how many descriptors are kept free by default.
+const FilesReserve = 64
+
+// ConnsMax returns what the descriptor limit leaves for connections when
+// filesReserve descriptors are kept free.
+func ConnsMax(filesReserve int) int {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return 1024

@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"net/netip"
+
+	"pixelwall/edge/limit"
 )
 
 // readHead collects the request head and, once it is whole, upgrades the
@@ -81,7 +83,7 @@ func (c *Conn) admitClient(req *Request) *headError {
 	client, forwarded := req.clientAddr(peer, g.cfg.TrustedProxies)
 	c.remote = client
 	if forwarded && !c.counted {
-		if c.counted = g.adm.enter(bucketOf(client)); !c.counted {
+		if c.counted = g.adm.enter(limit.Network(client)); !c.counted {
 			return errAddressFull
 		}
 	}

@@ -18,7 +18,7 @@ import (
 type httpConn struct {
 	net.Conn
 	g    *Gateway
-	key  netip.Addr
+	key  netip.Prefix
 	head []byte // read by one goroutine, the server's
 
 	once sync.Once
@@ -115,7 +115,7 @@ func (g *Gateway) Adopt(nc net.Conn, head []byte) error {
 		return ErrNotAdopted
 	}
 	c := &Conn{adopted: true, in: &inbox{head: head}}
-	var key netip.Addr
+	var key netip.Prefix
 	if h != nil {
 		key = h.key
 		c.counted = key.IsValid()

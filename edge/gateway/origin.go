@@ -11,6 +11,12 @@ import (
 // serialises it.
 type origin struct{ scheme, host string }
 
+// ValidOrigin reports whether s may be one of Config.Origins.
+func ValidOrigin(s string) bool {
+	_, ok := parseOrigin(s)
+	return ok || s == "*"
+}
+
 // parseOrigin reads scheme://host[:port] and nothing beyond it.
 func parseOrigin(s string) (origin, bool) {
 	u, err := url.Parse(s)

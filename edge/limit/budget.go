@@ -9,10 +9,6 @@ import (
 // networksMax bounds the networks that a Budget remembers, some 5 MB of them.
 const networksMax = 1 << 16
 
-// WideShare is how much more than a single /64 a whole /48 may do: a site with
-// its own /48 has 65536 of the former.
-const WideShare = 8
-
 // A Budget limits how often something may happen per network: an IPv4 address,
 // or a /64 of IPv6 and, more widely, its /48. It may be used concurrently.
 //
@@ -57,7 +53,8 @@ func (b *Budget) Take(addr netip.Addr, n int, now time.Time) (wait time.Duration
 	if b == nil || b.narrow.max == 0 {
 		return 0
 	}
-	narrow, wide := Networks(addr)
+	narrow := Network(addr)
+	wide := Site(narrow)
 	nowUS := now.UnixMicro()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -89,15 +86,4 @@ func (b *Budget) forget(nowUS int64) {
 	if len(b.arrival) >= networksMax-1 {
 		clear(b.arrival)
 	}
-}
-
-// Networks returns what addr is counted under; wide is only valid for IPv6.
-func Networks(addr netip.Addr) (narrow, wide netip.Prefix) {
-	addr = addr.Unmap().WithZone("")
-	if addr.Is4() {
-		return netip.PrefixFrom(addr, 32), netip.Prefix{}
-	}
-	narrow, _ = addr.Prefix(64)
-	wide, _ = addr.Prefix(48)
-	return narrow, wide
 }

@@ -83,3 +83,19 @@ func TestTheMemoryOfABudgetIsBounded(t *testing.T) {
 		t.Errorf("%d rested networks are kept", len(b.arrival))
 	}
 }
+
+func TestAddressesShareALimitBy(t *testing.T) {
+	for addr, want := range map[string]string{
+		"192.0.2.1":         "192.0.2.1/32",
+		"::ffff:192.0.2.1":  "192.0.2.1/32",
+		"2001:db8:1:2:3::4": "2001:db8:1:2::/64",
+		"fe80::1%eth0":      "fe80::/64",
+	} {
+		if got := Network(netip.MustParseAddr(addr)); got.String() != want {
+			t.Errorf("%s: %v, want %s", addr, got, want)
+		}
+	}
+	if got := Network(netip.Addr{}); got.IsValid() {
+		t.Errorf("no address: %v", got)
+	}
+}

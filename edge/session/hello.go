@@ -9,6 +9,7 @@ import (
 	"pixelwall/core"
 	"pixelwall/edge/fanout"
 	"pixelwall/edge/gateway"
+	"pixelwall/edge/seldom"
 	"pixelwall/wire"
 )
 
@@ -91,8 +92,9 @@ const (
 
 // A greeter asks for the allowance of those who arrive, off the event loops.
 type greeter struct {
-	srv     *Server
-	arrived chan *client
+	srv      *Server
+	arrived  chan *client
+	failures seldom.Log
 }
 
 func (g *greeter) init(s *Server) { g.srv, g.arrived = s, make(chan *client, arrivalsMax) }
@@ -126,7 +128,7 @@ func (g *greeter) run(ctx context.Context) {
 func (g *greeter) greet(ctx context.Context, cl *client) {
 	a, err := g.srv.opt.Cooldowns.Allowance(ctx, cl.user.ID, g.srv.opt.NowMS())
 	if err != nil {
-		g.srv.opt.Logger.Warn("no allowance for a client that arrived", "err", err)
+		g.failures.Warn(g.srv.opt.Logger, time.UnixMilli(g.srv.opt.NowMS()), "no allowance for a client that arrived", "err", err)
 	}
 	cl.conn.Post(func(*gateway.Conn) { cl.greet(a) })
 }

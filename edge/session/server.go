@@ -12,6 +12,7 @@ import (
 	"pixelwall/edge/fanout"
 	"pixelwall/edge/gateway"
 	"pixelwall/edge/limit"
+	"pixelwall/edge/seldom"
 	"pixelwall/wire"
 )
 
@@ -55,6 +56,8 @@ type Server struct {
 	readOnly atomic.Bool
 	draining atomic.Bool
 	stats    counters
+	reports  *limit.Budget // of canvases that differ
+	reported seldom.Log
 
 	// Used by the hub's goroutine only.
 	lastOnline     int
@@ -64,7 +67,7 @@ type Server struct {
 
 // New returns a server. Call Run to serve hellos and placements.
 func New(opt Options) *Server {
-	s := &Server{opt: opt, saidTick: opt.Hub.Tick()}
+	s := &Server{opt: opt, saidTick: opt.Hub.Tick(), reports: limit.NewBudget(1, time.Minute)}
 	s.placer.init(s)
 	s.greeter.init(s)
 	return s

@@ -36,8 +36,7 @@ func (cl *client) watch(payload []byte) {
 		}
 	}
 	if w.Diverged {
-		cl.srv.stats.diverged.Add(1)
-		cl.srv.opt.Logger.Warn("a client's canvas differed", "client", cl.conn.RemoteAddr())
+		cl.diverged()
 	}
 	j := &fanout.Join{Client: cl, Sub: &cl.sub, Shards: w.Shards, Foreign: w.Canvas != cl.srv.opt.CanvasID}
 	switch {

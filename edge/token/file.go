@@ -28,6 +28,16 @@ func LoadOrCreateKeys(path string, chance io.Reader) (*Keys, error) {
 	return k, nil
 }
 
+// CheckFile reports whether LoadOrCreateKeys would refuse the file at path. A
+// missing one is no error.
+func CheckFile(path string) error {
+	_, err := loadKeys(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 func loadKeys(path string) (*Keys, error) {
 	f, err := os.Open(path)
 	if err != nil {

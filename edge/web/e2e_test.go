@@ -327,7 +327,7 @@ func TestANewBuildOffersAReloadAndForcesNone(t *testing.T) {
 }
 
 func TestAShardThatWasAwayTooLongIsFetchedAnew(t *testing.T) {
-	s := startEdge(t, "--cooldown", "0", "--ring-bytes", "1", "--messages-per-sec", "1e6", "--message-burst", "100000")
+	s := startEdge(t, "--cooldown", "0", "--ring-age", "1ms", "--messages-per-sec", "10000", "--message-burst", "100000")
 	p := openPage(t, s.url+"/?debug#256,256,32", desktop)
 	painter := openPage(t, s.url+"/?debug#800,800,20", desktop)
 	p.untilLive()

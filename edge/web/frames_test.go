@@ -20,7 +20,7 @@ const (
 // do, in processor time, which other programs change little. Frame rates are told
 // and not judged: here a software renderer draws.
 func BenchmarkFramesWhilePanning(b *testing.B) {
-	s := startEdge(b, "--size", "2000x2000", "--cooldown", "0", "--messages-per-sec", "1000000", "--message-burst", "1000000",
+	s := startEdge(b, "--size", "2000x2000", "--cooldown", "0", "--messages-per-sec", "10000", "--message-burst", "1000000",
 		"--conns-per-address=-1", "--guests-per-hour", "1000000")
 	p := openPage(b, s.url+"/?debug#1000,1000,1", desktop)
 	p.untilLive()

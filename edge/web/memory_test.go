@@ -31,7 +31,7 @@ const (
 // and the resident memory of the browser's renderers. It is flat when the last
 // quarter has at most a tenth more than the second one; the first is warm-up.
 func BenchmarkTheMemoryOfALongVisit(b *testing.B) {
-	s := startEdge(b, "--size", "2000x2000", "--cooldown", "0", "--messages-per-sec", "1000000", "--message-burst", "1000000",
+	s := startEdge(b, "--size", "2000x2000", "--cooldown", "0", "--messages-per-sec", "10000", "--message-burst", "1000000",
 		"--conns-per-address=-1", "--guests-per-hour", "1000000")
 	p := openPage(b, s.url+"/?debug#1000,1000,1", desktop)
 	p.untilLive()

@@ -281,7 +281,7 @@ func FuzzSegment(f *testing.F) {
 		if _, err := file.WriteAt(data, 0); err != nil {
 			t.Fatal(err)
 		}
-		end, err := wholeGroups(file, int64(len(data)))
+		_, end, err := wholeGroups(file, int64(len(data)))
 		if err != nil {
 			var bad *badFrame
 			if !errors.As(err, &bad) {
@@ -301,7 +301,7 @@ func FuzzSegment(f *testing.F) {
 		if err != nil || at != end {
 			t.Fatalf("scan to %d ends at %d: %v", end, at, err)
 		}
-		if again, err := wholeGroups(file, end); err != nil || again != end {
+		if _, again, err := wholeGroups(file, end); err != nil || again != end {
 			t.Fatalf("cut to %d, whole groups end at %d: %v", end, again, err)
 		}
 		r := frameReader{file: file, at: end, limit: end}

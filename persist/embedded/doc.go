@@ -7,7 +7,7 @@
 // What comes in are placements and configurations; what goes out are outcomes
 // and the ordered log. An outcome is told, and a reader of the log sees a record,
 // only after the fdatasync that made it durable; a failed fdatasync is never
-// tried again. The index and the snapshots can be made anew from the log, so
+// tried again, but the next start writes its group once more. The index and the snapshots can be made anew from the log, so
 // nothing that an acknowledgement waits for touches them.
 //
 // An Archive is the same folder for a canvas that others sequence: records come in

@@ -184,6 +184,79 @@ func TestAFailedFsyncStopsTheWriterForGood(t *testing.T) {
 	}
 }
 
+// A restart does not mend what a failed fsync left: the pages are clean then, though
+// the disk has not got them. What is appended behind them may not hang in the air.
+func TestAPowerLossAfterAFailedFsyncAndARestartLosesNothingAcknowledged(t *testing.T) {
+	fsys := newMemFS()
+	s := mustOpen(t, memOptions(fsys))
+	before := by(1, 5, 5, 3)
+	place(t, s, before)
+	fsys.mu.Lock()
+	fsys.fault = func(op, name string) error {
+		if op == "sync" && strings.HasSuffix(name, ".seg") {
+			return syscall.EIO
+		}
+		return nil
+	}
+	fsys.mu.Unlock()
+	unsure := by(2, 6, 6, 1)
+	if err := s.Place(context.Background(), []core.Placement{unsure}, make([]core.Outcome, 1)); core.CodeOf(err) != core.CodeUnavailable {
+		t.Fatal(err)
+	}
+	_ = s.Close()
+	fsys.mu.Lock()
+	fsys.fault = nil
+	fsys.mu.Unlock()
+
+	s = mustOpen(t, memOptions(fsys))
+	after := by(3, 7, 7, 2)
+	told := place(t, s, before, unsure, after)
+	if !told[0].Repeated || !told[1].Repeated || told[2].Err != nil {
+		t.Fatalf("after the restart: %+v", told)
+	}
+	s = mustOpen(t, memOptions(fsys.crash(nil)))
+	for i, o := range place(t, s, before, unsure, after) {
+		if !o.Repeated || o.Seq != told[i].Seq {
+			t.Errorf("placement %d was acknowledged with seq %d, and is %+v after the power loss", i, told[i].Seq, o)
+		}
+	}
+}
+
+// The end of the descriptors passes, and nothing was written when a segment could
+// not be made.
+func TestASegmentThatCannotBeMadeIsTriedAgain(t *testing.T) {
+	fsys := newMemFS()
+	o := memOptions(fsys)
+	o.SegmentBytes, o.AllocateBytes = segmentHeaderBytes, segmentHeaderBytes // each group gets one
+	s := mustOpen(t, o)
+	place(t, s, by(1, 5, 5, 3))
+	fsys.mu.Lock()
+	fsys.fault = func(op, name string) error {
+		if op == "create" && strings.HasSuffix(name, ".seg.tmp") {
+			return syscall.EMFILE
+		}
+		return nil
+	}
+	fsys.mu.Unlock()
+	second := by(2, 6, 6, 1)
+	if o := place(t, s, second)[0]; codeOf(o) != core.CodeReadOnly {
+		t.Fatalf("without a segment: %+v", o)
+	}
+	if st := s.State(); st.Mode != ReadOnly || !strings.Contains(st.Reason, syscall.EMFILE.Error()) {
+		t.Errorf("state %+v", st)
+	}
+	fsys.mu.Lock()
+	fsys.fault = nil
+	fsys.mu.Unlock()
+	await(t, s, OK)
+	if o := place(t, s, second)[0]; o.Err != nil || o.Repeated {
+		t.Errorf("when a segment can be made: %+v", o)
+	}
+	if b := foldLog(t, s); b.At(0, 5*512+5) != 3 || b.At(0, 6*512+6) != 1 {
+		t.Error("the log does not hold both")
+	}
+}
+
 func TestAFailedWriteStopsTheWriter(t *testing.T) {
 	fsys := newMemFS()
 	s := mustOpen(t, memOptions(fsys))

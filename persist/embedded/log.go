@@ -14,6 +14,10 @@ import (
 // later is safe.
 var errFull = errors.New("the disk is full")
 
+// errNoFile means that the next segment could not be made, as when the process has
+// no descriptor left: nothing was written, and trying again later is safe.
+var errNoFile = errors.New("a segment cannot be made")
+
 // syncFailed hides what a failed fsync says: even "no space" is no reason to try
 // that one again, because the system may have dropped what it could not write.
 type syncFailed struct{ error }
@@ -114,17 +118,26 @@ func (l *segmentLog) stat(name string) (s segment, err error) {
 	return s, err
 }
 
-// openLast opens the last segment for writing and cuts off what a crash left
-// behind its last whole group.
+// openLast opens the last segment for writing, cuts off what a crash left behind
+// its last whole group, and makes that group durable.
+//
+// For the latter a sync alone is not enough. When the fdatasync of the group failed,
+// the system may have marked its pages clean: a process that starts again reads them
+// from memory, a sync has nothing to do, and a power loss leaves a hole under all
+// that was appended since. So the group is written once more. It is the only one
+// that this can have happened to, because nothing is appended behind a failure.
 func (l *segmentLog) openLast() error {
 	s := &l.segments[len(l.segments)-1]
 	f, err := l.fs.Open(l.path(s.number))
 	if err != nil {
 		return err
 	}
-	end, err := wholeGroups(f, s.bytes)
+	begin, end, err := wholeGroups(f, s.bytes)
 	if err == nil {
 		err = f.Truncate(end)
+	}
+	if err == nil {
+		err = writeAgain(f, begin, end)
 	}
 	if err == nil {
 		err = f.Sync()
@@ -137,34 +150,47 @@ func (l *segmentLog) openLast() error {
 	return nil
 }
 
-// wholeGroups returns the end of the last whole group of a file. It fails when
-// what follows is no torn write but damage to what was durable once.
-func wholeGroups(f File, bytes int64) (end int64, err error) {
+// writeAgain writes what f holds from begin to end over itself.
+func writeAgain(f File, begin, end int64) error {
+	if begin == end {
+		return nil
+	}
+	b := make([]byte, end-begin)
+	if n, err := f.ReadAt(b, begin); n < len(b) {
+		return err
+	}
+	_, err := f.WriteAt(b, begin)
+	return err
+}
+
+// wholeGroups returns where the last whole group of a file begins and ends. It fails
+// when what follows is no torn write but damage to what was durable once.
+func wholeGroups(f File, bytes int64) (begin, end int64, err error) {
 	r := frameReader{file: f, at: segmentHeaderBytes, limit: bytes}
-	end = segmentHeaderBytes
+	begin, end = segmentHeaderBytes, segmentHeaderBytes
 	for {
 		if _, err = r.next(); err != nil {
 			break
 		}
 		if r.last {
-			end = r.at
+			begin, end = r.group, r.at
 		}
 	}
 	var bad *badFrame
 	if !errors.As(err, &bad) {
 		if r.at >= bytes {
-			return end, nil
+			return begin, end, nil
 		}
-		return 0, err
+		return 0, 0, err
 	}
 	at, found, err := laterGroup(f, bad.at, bytes)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if found {
-		return 0, fmt.Errorf("damaged %w; good records follow at byte %d, so nothing was changed", bad, at)
+		return 0, 0, fmt.Errorf("damaged %w; good records follow at byte %d, so nothing was changed", bad, at)
 	}
-	return end, nil
+	return begin, end, nil
 }
 
 // scan hands each record of the file up to end to fn.
@@ -200,8 +226,8 @@ func (l *segmentLog) scan(i int, fn func(rec []byte) error) error {
 }
 
 // prepare makes sure that a group of n bytes has room, in a new segment when the
-// present one is full. It fails with errFull and may then be called again; every
-// other error is the end of this log.
+// present one is full. It fails with errFull or errNoFile and may then be called
+// again; every other error is the end of this log.
 func (l *segmentLog) prepare(n int64) error {
 	if l.end >= l.segmentBytes {
 		if err := l.rotate(); err != nil {
@@ -286,12 +312,13 @@ func (l *segmentLog) rotate() error {
 	return nil
 }
 
-// createSegment makes the file of h, which is there whole or not at all.
+// createSegment makes the file of h, which is there whole or not at all. It fails
+// with errNoFile before anything was written.
 func createSegment(fsys FS, dir string, h *segmentHeader) (File, error) {
 	name := filepath.Join(dir, segmentName(h.number))
 	f, err := fsys.Create(name + ".tmp")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errNoFile, err)
 	}
 	if _, err = f.WriteAt(h.append(nil), 0); err == nil {
 		err = f.Sync()

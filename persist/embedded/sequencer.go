@@ -216,8 +216,8 @@ func (q *sequencer) refusal() error {
 	return errReadOnly
 }
 
-// errReadOnly is every refusal of a full disk; it is shared, and nobody writes to it.
-var errReadOnly = &core.Error{Code: core.CodeReadOnly, Msg: "the disk is full; the canvas can be watched", RetryAfter: 5 * time.Second}
+// errReadOnly is every refusal of a store that is read-only; it is shared, and nobody writes to it.
+var errReadOnly = &core.Error{Code: core.CodeReadOnly, Msg: "nothing can be stored at the moment; the canvas can be watched", RetryAfter: 5 * time.Second}
 
 // snapshot offers the present state when it is time.
 func (q *sequencer) snapshot(o *Options, placements int) {

@@ -14,7 +14,7 @@ type Mode uint8
 
 const (
 	OK       Mode = iota
-	ReadOnly      // the disk is full; it goes on by itself when there is room
+	ReadOnly      // the disk is full, or no file can be made; it goes on by itself when that is over
 	Stopped       // a write or fsync failed; only a restart can tell what is stored
 )
 
@@ -33,7 +33,7 @@ type logWriter struct {
 	log    *segmentLog
 	logger *slog.Logger
 	group  groupWriter
-	full   error // the last errFull, nil when there is room
+	full   error // the last errFull or errNoFile, nil when there is room
 	state  atomic.Pointer[State]
 }
 
@@ -55,10 +55,10 @@ func (w *logWriter) prepare(n int64) bool {
 	case err == nil:
 		if w.full != nil {
 			w.full = nil
-			w.logger.Info("there is room on the disk again; the log goes on")
+			w.logger.Info("the log can be written again; it goes on")
 			w.state.Store(&State{Mode: OK})
 		}
-	case errors.Is(err, errFull):
+	case errors.Is(err, errFull), errors.Is(err, errNoFile):
 		w.setFull(err)
 	default:
 		w.stop(err)
@@ -80,7 +80,7 @@ func (w *logWriter) write() bool {
 
 func (w *logWriter) setFull(err error) {
 	if w.full == nil {
-		w.logger.Error("the disk is full; the log is read-only until there is room", "error", err)
+		w.logger.Error("the log is read-only until it can be written again", "error", err)
 		w.state.Store(&State{Mode: ReadOnly, Reason: err.Error()})
 	}
 	w.full = err

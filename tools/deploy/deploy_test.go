@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -203,6 +204,26 @@ func TestLimitsOfAnAddressAreTheVisitorsNotTheProxys(t *testing.T) {
 			t.Errorf("two connections an address: %s, want %s", got, want)
 		}
 	})
+}
+
+// One source address has ports for 28 232 visitors.
+func TestVisitorsComeFromFourAddressesOfTheProxy(t *testing.T) {
+	eachProxy(t, func(t *testing.T, k kind) {
+		tp := newTap(t, serve(t).addr)
+		p := k.before(t, tp.addr)
+		v := p.visitor("127.0.0.1")
+		want := []string{"127.0.0.11", "127.0.0.12", "127.0.0.13", "127.0.0.14"}
+		coretest.Eventually(t, "a visitor by each address", func() bool {
+			v.socket().hello("")
+			got := tp.sources()
+			for _, from := range want {
+				if !slices.Contains(got, from) {
+					return false
+				}
+			}
+			return true
+		})
+	}, "nginx", "haproxy")
 }
 
 func TestPingsKeepASilentVisitor(t *testing.T) {

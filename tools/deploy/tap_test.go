@@ -1,7 +1,9 @@
 package deploy
 
 import (
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +16,7 @@ type tap struct {
 
 	mu   sync.Mutex
 	seen []*strings.Builder // what each connection brought to the server
+	from map[string]bool    // hosts that they came from
 }
 
 func newTap(t *testing.T, to string) *tap {
@@ -23,7 +26,7 @@ func newTap(t *testing.T, to string) *tap {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	tp := &tap{addr: l.Addr().String()}
+	tp := &tap{addr: l.Addr().String(), from: map[string]bool{}}
 	go func() {
 		for {
 			from, err := l.Accept()
@@ -45,6 +48,8 @@ func (tp *tap) relay(from net.Conn, address string) {
 	note := &strings.Builder{}
 	tp.mu.Lock()
 	tp.seen = append(tp.seen, note)
+	host, _, _ := net.SplitHostPort(from.RemoteAddr().String())
+	tp.from[host] = true
 	tp.mu.Unlock()
 	go func() {
 		defer from.Close()
@@ -85,6 +90,13 @@ func (tp *tap) together(first, second string) bool {
 		}
 	}
 	return false
+}
+
+// sources returns the hosts from which connections came.
+func (tp *tap) sources() []string {
+	tp.mu.Lock()
+	defer tp.mu.Unlock()
+	return slices.Sorted(maps.Keys(tp.from))
 }
 
 // count returns how often the server was sent text.
