@@ -91,7 +91,11 @@ func ParseCanvasFile(data []byte) (c CanvasFile, err error) {
 		if w == 0 && f.err == nil {
 			f.fail(OutOfRange, "shard")
 		}
-		c.Shards[i].Packed = f.take((w*h*int(c.Bits)+7)/8, "packed shard")
+		packed := f.take((w*h*int(c.Bits)+7)/8, "packed shard")
+		if f.err == nil && w*h*int(c.Bits)%8 != 0 && packed[len(packed)-1]&0x0f != 0 {
+			f.fail(BadPadding, "packed shard")
+		}
+		c.Shards[i].Packed = packed
 	}
 	if f.err == nil && len(f.rest) > 0 {
 		f.fail(OutOfRange, "bytes after the last shard")

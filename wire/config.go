@@ -67,6 +67,10 @@ func (f *fields) config() (c Config) {
 		f.fail(OutOfRange, "size or bits")
 	}
 	n := f.count(256, 4, "colors")
+	if f.err == nil && n < 2 {
+		f.fail(OutOfRange, "colors")
+		n = 0
+	}
 	c.Colors = make([]Color, n)
 	for i := range c.Colors {
 		rgb := f.take(3, "color")

@@ -104,8 +104,12 @@ func ParseInit(msg []byte) (i Init, err error) {
 	i.Online = f.varint(VarintMax, "online")
 	i.Build = f.text(TextBytesMax, "build")
 	i.CanvasURL = f.text(TextBytesMax, "canvas URL")
+	n := f.count(ShardsMax, 2, "shards")
+	if f.err == nil && n == 0 {
+		f.fail(OutOfRange, "shards")
+	}
 	last := -1
-	for range f.count(ShardsMax, 2, "shards") {
+	for range n {
 		h := Head{Shard: f.shard(), Seq: f.varint(VarintMax, "seq")}
 		if int(h.Shard) <= last {
 			f.fail(BadOrder, "shards")

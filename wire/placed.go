@@ -27,6 +27,9 @@ func (p Placed) AppendTo(dst []byte) []byte {
 func ParsePlaced(msg []byte) (p Placed, err error) {
 	f := open(msg, TypePlaced)
 	p.Number = uint32(f.varint(1<<32-1, "number"))
+	if f.err == nil && p.Number == 0 {
+		f.fail(OutOfRange, "number")
+	}
 	p.Shard = f.shard()
 	p.Seq = f.varint(VarintMax, "seq")
 	p.TimeMS = f.varint(VarintMax, "time")

@@ -34,8 +34,7 @@ func (a *API) postSession(r *request) error {
 	if origin != "" && !sameHost(string(r.Host()), origin) {
 		allowReading(r.RequestCtx, origin)
 	}
-	if len(r.PostBody()) > 0 || len(r.Request.Header.ContentType()) > 0 {
-		// A form of another site could send one; nobody else has a reason to.
+	if len(r.PostBody()) > 0 || !harmless(r.Request.Header.ContentType()) {
 		return withStatus(http.StatusUnsupportedMediaType, core.NewError(core.CodeInvalid, "this request has no body"))
 	}
 	guest, err := a.guest(r)
@@ -56,6 +55,17 @@ func (a *API) guest(r *request) (token.Guest, error) {
 	}
 	addr, exempt := a.o.ClientAddr(peerOf(r.RequestCtx), r.Request.Header.RawHeaders())
 	return a.o.Sessions.Issue(addr, exempt, a.o.Now())
+}
+
+// harmless reports whether a request without a body may name this content type. A
+// form of another site cannot send these; some HTTP libraries add one unasked.
+func harmless(contentType []byte) bool {
+	kind, _, _ := strings.Cut(string(contentType), ";")
+	switch strings.ToLower(strings.Trim(kind, " \t")) {
+	case "", "application/octet-stream", "application/json":
+		return true
+	}
+	return false
 }
 
 // bearer returns the token of an Authorization header.

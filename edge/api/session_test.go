@@ -102,7 +102,11 @@ func TestASessionIsRefusedTo(t *testing.T) {
 		want    int
 	}{
 		{"a form of another site", []string{"Content-Type", "application/x-www-form-urlencoded", "Origin", "http://" + w.addr}, "a=1", 415},
+		{"an empty form", []string{"Content-Type", "application/x-www-form-urlencoded"}, "", 415},
+		{"an empty form with files", []string{"Content-Type", "multipart/form-data; boundary=b"}, "", 415},
+		{"an empty form of plain text", []string{"Content-Type", "text/plain"}, "", 415},
 		{"a body without a type", nil, "{}", 415},
+		{"a body of JSON", []string{"Content-Type", "application/json"}, "{}", 415},
 		{"a page of another site", []string{"Origin", "https://evil.example"}, "", 403},
 		{"a page whose site ends like ours", []string{"Origin", "http://evil" + w.addr}, "", 403},
 		{"a page on another port", []string{"Origin", "http://127.0.0.1:1"}, "", 403},
@@ -121,6 +125,11 @@ func TestASessionIsRefusedTo(t *testing.T) {
 	}
 	if a := w.do(http.MethodPost, "/api/v1/session", "Origin", "http://"+w.addr); a.StatusCode != http.StatusCreated {
 		t.Errorf("our own page: %v", a)
+	}
+	for _, kind := range []string{"application/octet-stream", "Application/JSON; charset=utf-8"} {
+		if a := w.do(http.MethodPost, "/api/v1/session", "Content-Type", kind); a.StatusCode != http.StatusCreated {
+			t.Errorf("a library that adds %s: %v", kind, a)
+		}
 	}
 }
 

@@ -198,17 +198,25 @@ func (k *talk) leaves() {
 	if err != nil || b.WaitMinMS == 0 || b.WaitMaxMS <= b.WaitMinMS {
 		k.t.Fatalf("%+v, %v", b, err)
 	}
+	if code := k.closed(); code != closeRestart {
+		k.t.Fatalf("closed with %d", code)
+	}
+}
+
+// closed returns the code of the close that must come next.
+func (k *talk) closed() uint16 {
+	k.t.Helper()
+	_ = k.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	h, err := ws.ReadHeader(k.conn)
 	if err != nil || h.OpCode != ws.OpClose {
-		k.t.Fatalf("after the bye came %+v, %v", h, err)
+		k.t.Fatalf("got %+v, %v; want a close", h, err)
 	}
 	body := make([]byte, h.Length)
 	if _, err := io.ReadFull(k.conn, body); err != nil {
 		k.t.Fatal(err)
 	}
-	if code, reason := ws.ParseCloseFrameData(body); uint16(code) != closeRestart {
-		k.t.Fatalf("closed with %d %s", code, reason)
-	}
+	code, _ := ws.ParseCloseFrameData(body)
+	return uint16(code)
 }
 
 func (k *talk) eventually(what string, cond func() bool) {

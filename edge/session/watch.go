@@ -84,7 +84,7 @@ func (cl *client) want(j *fanout.Join) {
 func (cl *client) join(j *fanout.Join) {
 	j.Ticket = cl.ticket
 	if !cl.srv.opt.Hub.Join(*j) {
-		cl.refuse(0, &core.Error{Code: core.CodeTooMany, Msg: "too many are joining", RetryAfter: time.Second})
+		cl.conn.Close(closeTryLater, "too many are joining") // without an answer it would wait for ever
 	}
 }
 

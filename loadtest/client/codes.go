@@ -9,6 +9,9 @@ import (
 
 // Error codes of PROTOCOL.md that change what a client does.
 const (
+	codeOutOfCanvas  = 3
+	codeUnknownColor = 4
+	codeUnauthorized = 6
 	codeTokenExpired = 7
 	codeUnavailable  = 13
 	codeTooMany      = 14
@@ -30,10 +33,19 @@ func CodeName(code uint8) string {
 }
 
 // passes reports whether a refusal is of the kind that ends by itself: the same
-// placement may be sent again under its number. The server did not look the number
-// up, so of an earlier sending it says nothing.
+// placement may be sent again under its number.
 func passes(r wire.Refusal) bool {
 	return r.Code == codeDraining || (r.Code == codeUnavailable || r.Code == codeTooMany) && r.RetryAfterMS > 0
+}
+
+// unasked reports whether the server refuses without looking the number up, so that
+// it says nothing of an earlier sending.
+func unasked(r wire.Refusal) bool {
+	switch r.Code {
+	case codeOutOfCanvas, codeUnknownColor, codeUnauthorized, codeUnavailable, codeTooMany, codeDraining:
+		return true
+	}
+	return false
 }
 
 // A CloseError is how the server ended the conversation.

@@ -42,11 +42,13 @@ type PainterOptions struct {
 	Reconnect bool
 	// Patience is how long one placement may be refused for now before that is
 	// final; 0 is as long as Run may run. One that a connection left without an
-	// answer may be stored, so that no refusal for now is ever final.
+	// answer may be stored, so that no refusal for now is final.
 	Patience time.Duration
 	Queue    int // jobs that may wait; see Painter.Paint
 
-	// Placed and Refused hear of each job's final outcome, once. Retried hears of
+	// Placed and Refused hear of each job's final outcome, once. One that may be
+	// stored has none when no server says within two minutes of its first sending what
+	// became of it, or when one refuses it without looking it up. Retried hears of
 	// each refusal after which the job is sent again, and whether it is surely not
 	// stored by then; it may be nil. All are called on a goroutine of the painter, one
 	// at a time, and hold up its answers.
@@ -261,7 +263,7 @@ func (p *Painter) listen(conn *Conn) error {
 			if err != nil {
 				return err
 			}
-			if id, ok := p.window.answer(m.Number); ok {
+			if id, _, ok := p.window.answer(m.Number); ok {
 				p.o.Placed(id, m)
 			}
 		case wire.TypeError:
@@ -302,7 +304,7 @@ func (p *Painter) refused(m wire.Refusal) error {
 			return nil
 		}
 	}
-	if id, ok := p.window.answer(m.Number); ok {
+	if id, sure, ok := p.window.answer(m.Number); ok && (sure || !unasked(m)) {
 		p.o.Refused(id, m)
 	}
 	return nil

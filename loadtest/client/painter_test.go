@@ -330,6 +330,30 @@ func TestARefusalForNowIsNotFinalForWhatMayBeStored(t *testing.T) {
 	}
 }
 
+// A refusal without a look-up is final, and no outcome for what may be stored.
+func TestARefusalWithoutALookUpSaysNothingOfAnEarlierSending(t *testing.T) {
+	for _, code := range []uint8{codeOutOfCanvas, codeUnknownColor, codeUnauthorized} {
+		r := newRig(t)
+		_, peer, h, ended := startPainter(t, r, true, 2)
+		peer.hearPlace()
+		peer.hearPlace()
+		peer.say(wire.Refusal{Number: 1, Code: code})
+		peer.say(wire.Bye{WaitMinMS: 1, WaitMaxMS: 2})
+		peer.frame(ws.NewCloseFrame(closeBody(1012)))
+		peer, _ = r.accept()
+		if m := peer.hearPlace(); m.Number != 2 {
+			t.Errorf("number %d, want 2", m.Number)
+		}
+		peer.say(wire.Refusal{Number: 2, Code: code})
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(h.refused, []int32{0}) || len(h.placed) > 0 {
+			t.Errorf("%s: %+v, want the first one refused only", CodeName(code), h)
+		}
+	}
+}
+
 func TestPainterNeverPaintsOnAnotherCanvas(t *testing.T) {
 	a, b := newRig(t), newRig(t)
 	b.canvas = rigCanvas + 1

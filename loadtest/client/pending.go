@@ -12,8 +12,9 @@ import (
 // final answer, at most underWayMax.
 //
 //	begin -> toSend -> (placed | refused for good) answer
-//	           ^  `--> refused for now: postpone, due later
-//	           `------ the connection ended: again
+//	           ^  |`-> refused for now: postpone, due later
+//	           |  `--> the connection ended: again
+//	           `------ until resendMax, then it is dropped without an answer
 type window struct {
 	orderly bool          // one placement of a pixel at a time
 	changed chan struct{} // told when something was answered or postponed
@@ -28,9 +29,14 @@ type pending struct {
 	id      int32
 	sent    bool      // on this connection, and not refused since
 	unsure  bool      // a connection ended without an answer: it may be stored
+	first   time.Time // when it was sent first, zero when never
 	due     time.Time // not sent before
 	refused time.Time // when it was refused first, zero when never
 }
+
+// resendMax is how long after its first sending a placement that may be stored is
+// sent again. Later a server may have forgotten it, and would paint it twice.
+const resendMax = 2 * time.Minute
 
 func newWindow(orderly bool) *window {
 	return &window{orderly: orderly, changed: make(chan struct{}, 1)}
@@ -48,16 +54,24 @@ func (w *window) again() {
 }
 
 // toSend returns the first placement that is due, and marks it as sent. Without
-// one it says when the next is due, or zero.
+// one it says when the next is due, or zero. It drops what is too old to be sent.
 func (w *window) toSend(now time.Time) (m wire.Place, ok bool, next time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	held := len(w.pending)
+	w.pending = slices.DeleteFunc(w.pending, func(p pending) bool { return p.unsure && !p.sent && now.Sub(p.first) > resendMax })
+	if len(w.pending) < held {
+		w.tell()
+	}
 	for i := range w.pending {
 		p := &w.pending[i]
 		switch {
 		case p.sent:
 		case !p.due.After(now):
 			p.sent = true
+			if p.first.IsZero() {
+				p.first = now
+			}
 			return p.place, true, next
 		case next.IsZero() || p.due.Before(next):
 			next = p.due
@@ -93,23 +107,24 @@ func (w *window) empty() bool {
 	return len(w.pending) == 0
 }
 
-// answer ends the job of a number. False means that it is not under way.
-func (w *window) answer(number uint32) (id int32, ok bool) {
+// answer ends the job of a number. False means that it is not under way. sure says
+// that no earlier connection may have stored it.
+func (w *window) answer(number uint32) (id int32, sure, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	i := w.find(number)
 	if i < 0 {
-		return 0, false
+		return 0, false, false
 	}
-	id = w.pending[i].id
+	id, sure = w.pending[i].id, !w.pending[i].unsure
 	w.pending = slices.Delete(w.pending, i, i+1)
 	w.tell()
-	return id, true
+	return id, sure, true
 }
 
 // postpone lets the job of a number be sent again after a while. False means
 // that it is not under way, or was refused for longer than patience, if any. sure
-// says that it is not stored: what may be stored is postponed for ever.
+// says that it is not stored: what may be stored is postponed whatever the patience.
 func (w *window) postpone(number uint32, now time.Time, after, patience time.Duration) (id int32, sure, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -37,7 +37,7 @@ func TestAnOrderlyWindowKeepsTheOrderOfEachPixel(t *testing.T) {
 				if _, _, ok := w.postpone(number, now, 30*time.Millisecond, 0); !ok {
 					t.Fatalf("number %d is not under way", number)
 				}
-			} else if id, ok := w.answer(number); ok {
+			} else if id, _, ok := w.answer(number); ok {
 				decided[x] = append(decided[x], id)
 			}
 			break
@@ -85,5 +85,37 @@ func TestAWindowSaysWhenToSendAgain(t *testing.T) {
 	}
 	if len(w.pending) != underWayMax {
 		t.Errorf("%d are under way, want %d", len(w.pending), underWayMax)
+	}
+}
+
+func TestAWindowDropsWhatAServerMayHaveForgotten(t *testing.T) {
+	w, now := newWindow(false), time.Unix(1000, 0)
+	for i := range int32(2) {
+		w.begin(Job{ID: i})
+	}
+	w.toSend(now)
+	w.postpone(1, now, time.Second, 0) // surely not stored
+	w.toSend(now.Add(time.Second))     // number 1, again
+	w.toSend(now.Add(time.Second))     // number 2, first
+	w.postpone(1, now, 0, 0)
+	w.again()
+	if m, ok, _ := w.toSend(now.Add(resendMax + time.Second)); !ok || m.Number != 1 {
+		t.Errorf("%v %+v, want number 1, which cannot be painted twice", ok, m)
+	}
+	if m, ok, _ := w.toSend(now.Add(resendMax + time.Second)); !ok || m.Number != 2 {
+		t.Errorf("%v %+v, want number 2, which was sent two minutes ago", ok, m)
+	}
+	w.again()
+	select {
+	case <-w.changed:
+	default:
+	}
+	if m, ok, _ := w.toSend(now.Add(resendMax + 2*time.Second)); ok || !w.empty() {
+		t.Errorf("%v %+v is sent after more than two minutes", ok, m)
+	}
+	select {
+	case <-w.changed:
+	default:
+		t.Error("nobody is told that there is room")
 	}
 }

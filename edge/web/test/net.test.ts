@@ -1,9 +1,11 @@
 import { fullJitter, spread } from "../src/net/backoff";
+import { Client } from "../src/net/client";
 import type { FromWorker, Place } from "../src/net/link";
-import { Outbox, tooOldMS } from "../src/net/outbox";
+import { Outbox, sendBurst, sendEveryMS, tooOldMS } from "../src/net/outbox";
 import { answerMS, deadMS, Pulse, quietMS } from "../src/net/pulse";
 import { Sync } from "../src/net/sync";
 import { canvasFileBytes } from "../src/wire/canvas-file";
+import { Writer } from "../src/wire/fields";
 import { parse } from "../src/wire/messages";
 import { noticeFor } from "../src/ui/banner";
 import { formatLink, formatShare, parseLink, unshare } from "../src/camera/link";
@@ -14,7 +16,7 @@ const refusal = (number: number, code: number) => ({ number, code, retryAfterMS:
 const placed = (number: number, seq: number) => ({ kind: "placed" as const, number, shard: 2, seq, timeMS: 0, allowance: { available: 0, max: 1, nextMS: 0 } });
 
 test("waits lie between nothing and a bound that doubles up to 30 s", () => {
-  equal([0, 1, 2, 5, 6, 50].map((tries) => fullJitter(tries, () => 1)), [500, 1000, 2000, 16_000, 30_000, 30_000]);
+  equal([1, 2, 5, 6, 50].map((tries) => fullJitter(tries, () => 1)), [1000, 2000, 16_000, 30_000, 30_000]);
   equal(fullJitter(9, () => 0), 0);
   equal([0, 0.5, 1].map((r) => spread(1000, 3000, () => r)), [1000, 2000, 3000]);
 });
@@ -30,40 +32,88 @@ test("what was not answered is sent again in order after a reconnect", () => {
   equal(sent, [1, 3, 4]);
 });
 
-test("what may be stored is asked for until the server has looked it up", () => {
+/** An outbox with what it sends, and what it does later: the answers that it waits for, and its next message. */
+function outbox(unanswered: Place[]) {
   const sent: number[] = [];
-  const due: (() => void)[] = [];
-  const box = new Outbox([place(1)], (p) => sent.push(p.number), (_ms, then) => due.push(then)); // 1 is from before a reload
+  const retries: (() => void)[] = [];
+  const paced: (() => void)[] = [];
+  const box = new Outbox(unanswered, (p) => sent.push(p.number), (ms, then) => (ms === sendEveryMS ? paced : retries).push(then));
+  /** Lets time go by for n messages. */
+  const pass = (n: number) => {
+    for (let i = 0; i < n; i++) paced.shift()?.();
+  };
+  return { box, sent, retries, pass };
+}
+
+test("what may be stored is asked for until the server has looked it up", () => {
+  const { box, sent, retries } = outbox([place(1)]); // from before a reload
   box.reopen(0);
   box.add(place(2), true);
   box.add(place(3), true);
-  equal([box.refused(refusal(1, 13)), box.refused(refusal(2, 13))], [false, true], "final on the first connection");
+  equal([box.refused(refusal(1, 13), 0), box.refused(refusal(2, 13), 0)], [null, 13], "final on the first connection");
   box.reopen(0);
   sent.length = 0;
-  due.pop()?.(); // of the connection before
+  retries.pop()?.(); // of the connection before
   equal(sent, []);
-  equal([13, 14, 17].map((code) => box.refused(refusal(3, code))), [false, false, false]);
-  due.pop()?.();
+  equal([13, 14, 17].map((code) => box.refused(refusal(3, code), 0)), [null, null, null]);
+  retries.pop()?.();
   equal([sent, box.length], [[3], 2]);
-  equal([box.refused(refusal(1, 5)), box.refused(refusal(3, 11))], [true, true], "what the server looked up is final");
-  for (const send of due) send();
+  equal([box.refused(refusal(1, 5), 0), box.refused(refusal(3, 11), 0)], [5, 11], "what the server looked up is final");
+  for (const send of retries) send();
   equal([sent, box.length], [[3], 0]);
 });
 
-test("no more than 64 are under way at once", () => {
-  const sent: number[] = [];
-  const box = new Outbox(Array.from({ length: 100 }, (_, i) => place(i + 1)), (p) => sent.push(p.number));
+test("a refusal that says nothing of an earlier sending is told as an unknown outcome", () => {
+  const { box } = outbox([1, 2, 3, 4, 5].map(place));
   box.reopen(0);
-  equal(sent.length, 64);
-  box.refused(refusal(10, 5));
+  equal([3, 4, 6].map((code, i) => box.refused(refusal(i + 1, code), 0)), [11, 11, 11], "out_of_canvas, unknown_color, unauthorized");
+  equal([box.refused(refusal(4, 13), tooOldMS - 1000), box.refused(refusal(5, 13), tooOldMS)], [null, 11], "for two minutes");
+  box.add(place(6), true);
+  equal([box.refused(refusal(6, 3), 0), box.refused(refusal(9, 3), 0)], [3, null], "of a first sending, and of nothing");
+});
+
+test("what was not sent on a connection is surely not stored", () => {
+  const { box } = outbox(Array.from({ length: sendBurst }, (_, i) => place(i + 1)));
+  box.reopen(0);
+  box.add(place(99), true); // has to wait for its turn
+  box.leave();
+  box.reopen(0);
+  equal([box.refused(refusal(99, 13), 0), box.refused(refusal(1, 13), 0)], [13, null]);
+});
+
+test("however much is sent again, the server's limit holds, and order", () => {
+  const { box, sent, pass } = outbox(Array.from({ length: 100 }, (_, i) => place(i + 1)));
+  equal(sendBurst + Math.round(1000 / sendEveryMS), 25, "in the first second, of 40");
+  box.reopen(0);
+  equal(sent.length, sendBurst);
+  pass(15);
+  box.add(place(101), true);
+  equal(sent, Array.from({ length: sendBurst + 15 }, (_, i) => i + 1));
+  pass(100);
+  equal(sent.length, 64, "under way at once");
+  box.refused(refusal(10, 5), 0);
   equal(sent.at(-1), 65);
+  pass(2 * sendBurst);
+  box.reopen(0); // a burst is saved up again, and no more
+  equal(sent.slice(65).length, sendBurst);
+  pass(1);
+  box.leave();
+  pass(sendBurst);
+  equal(sent.slice(65).length, sendBurst + 1, "nothing goes out without a connection");
 });
 
 test("what is older than the server's memory is not sent again", () => {
-  const sent: number[] = [];
-  const box = new Outbox([place(1), { ...place(2), atMS: 5_000 }], (p) => sent.push(p.number));
+  const { box, sent } = outbox([place(1), { ...place(2), atMS: 5_000 }]);
   equal([box.reopen(tooOldMS), box.reopen(tooOldMS + 1), sent, box.length], [[], [1], [1, 2, 2], 1]);
-  equal(box.refused(refusal(1, 13)), false, "an answer that comes after all");
+  equal(box.refused(refusal(1, 13), tooOldMS), null, "an answer that comes after all");
+});
+
+test("of another user only what was not answered is given up", () => {
+  const { box, pass } = outbox(Array.from({ length: 12 }, (_, i) => place(i + 1)));
+  box.reopen(0);
+  box.placed(placed(3, 7));
+  equal([box.giveUp().length, box.length, box.settle(2, 7)], [11, 0, [3]]);
+  pass(20);
 });
 
 test("a placement settles when the copy has reached its seq", () => {
@@ -121,6 +171,89 @@ async function synced(file: () => Uint8Array<ArrayBuffer>) {
 }
 
 const lastWatch = (sent: Uint8Array[]) => Array.from(sent.at(-1) ?? []).slice(9);
+
+/** A server of that canvas whose WebSockets the test plays; it knows no token. */
+function server() {
+  class Peer {
+    static readonly OPEN = 1;
+    readonly readyState = 1;
+    readonly sent: number[] = []; // types of messages
+    onopen: () => void = () => {};
+    onmessage: (e: { data: ArrayBuffer }) => void = () => {};
+    constructor() {
+      peers.push(this);
+      changed();
+    }
+    send(m: Uint8Array): void {
+      this.sent.push(m[0]);
+      changed();
+    }
+    close(): void {}
+  }
+  const peers: Peer[] = [];
+  const told: FromWorker[] = [];
+  let changed: () => void = () => {};
+  const real = { fetch: globalThis.fetch, WebSocket: globalThis.WebSocket };
+  globalThis.WebSocket = Peer as unknown as typeof WebSocket;
+  globalThis.fetch = (url, init) => {
+    const path = new URL(String(url)).pathname;
+    if (new Headers(init?.headers).has("Authorization")) return Promise.resolve(new Response("", { status: 401 }));
+    if (path === "/api/v1/session") return Promise.resolve(Response.json({ token: "new", user: { id: "5", name: "guest" }, expires: "2999-01-01T00:00:00Z" }));
+    return Promise.resolve(path === "/api/v1/canvas" ? new Response(canvasFile(5, "1230")) : new Response("", { status: 404 }));
+  };
+  return {
+    peers,
+    told,
+    post: (m: FromWorker) => {
+      told.push(m);
+      changed();
+    },
+    until: async (done: () => boolean) => {
+      while (!done()) await new Promise<void>((resolve) => (changed = resolve));
+    },
+    restore: () => Object.assign(globalThis, real),
+  };
+}
+
+/** An init for a painter; with a max of 0 the server does not know the allowance. */
+function init(available: number, max: number): ArrayBuffer {
+  const w = new Writer().u8(0x41).varint(1).u64(1n).varint(0);
+  w.varint(1).varint(3).varint(1).u8(4).u8(0).varint(5000).varint(2).varint(1000).u8(0).varint(2); // config
+  for (let i = 0; i < 2; i++) w.u8(0).u8(0).u8(0).text("");
+  w.u64(5n).text("guest").varint(available).varint(max).varint(0).varint(0).varint(1).text("").text("/api/v1/canvas");
+  return w.varint(1).u8(0).varint(5).done().buffer;
+}
+
+test("an allowance that the server could not ask for keeps nobody from a try, and what was known stays", async () => {
+  const s = server();
+  const start = { origin: "http://test.invalid", instance: 1n, session: { token: "t", name: "", expires: Infinity }, unanswered: [] };
+  void new Client(start, s.post).run();
+  await s.until(() => s.peers.length === 1);
+  const [peer] = s.peers;
+  const allowances = () => s.told.flatMap((m) => (m.kind === "allowance" ? [[m.allowance.available, m.allowance.max]] : []));
+  peer.onopen();
+  peer.onmessage({ data: init(0, 0) });
+  equal(allowances(), [[2, 2]]);
+  peer.onmessage({ data: init(1, 2) });
+  peer.onmessage({ data: init(0, 0) });
+  equal(allowances(), [[2, 2], [1, 2]]);
+  await s.until(() => peer.sent.includes(0x02));
+  s.restore();
+});
+
+test("what another user left unanswered is given up, and not painted again", async () => {
+  const s = server();
+  const start = { origin: "http://test.invalid", instance: 1n, session: { token: "t", name: "", expires: 0 }, unanswered: [{ ...place(1), atMS: Date.now() }] };
+  void new Client(start, s.post).run();
+  await s.until(() => s.peers.length === 1);
+  const [peer] = s.peers;
+  peer.onopen();
+  peer.onmessage({ data: init(1, 1) });
+  equal(s.told.flatMap<unknown>((m) => (m.kind === "refused" ? [[m.number, m.code]] : m.kind === "session" ? [m.session.token] : [])), [[1, 7], "new"]);
+  await s.until(() => peer.sent.includes(0x02));
+  s.restore();
+  equal(peer.sent.includes(0x03), false, "placed again");
+});
 
 test("joining fetches the canvas and watches from its seq", async () => {
   const s = await synced(() => canvasFile(5, "1230"));

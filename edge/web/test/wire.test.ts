@@ -5,6 +5,7 @@ import { shardArea, shardAt, shardColumn, shardID, shardRow, shardsIn, shardsOf 
 import { pack, unpack } from "../src/wire/packed";
 import { hello, place, watch } from "../src/wire/requests";
 import { equal, test, throws } from "./harness";
+import vectors from "../../../wire/testdata/canvas.json";
 
 const bytes = (hexText: string) => Uint8Array.from(hexText.match(/../g) ?? [], (h) => parseInt(h, 16));
 const hexOf = (b: Uint8Array) => Array.from(b, (v) => v.toString(16).padStart(2, "0")).join("");
@@ -89,4 +90,14 @@ test("a canvas file that is not right is refused", () => {
   throws(() => parseCanvasFile(bytes(file.replace("50574331", "50574332"))), "type");
   throws(() => parseCanvasFile(bytes(file.replace("0401", "0501"))), "range");
   throws(() => parseCanvasFile(bytes("")), "truncated");
+});
+
+test("canvas files are the golden ones", () => {
+  for (const { name, hex, file } of vectors.good) {
+    const got = parseCanvasFile(bytes(hex));
+    const shards = got.shards.map((s) => ({ Shard: s.shard, Seq: s.seq, TimeMS: s.timeMS, Packed: btoa(String.fromCharCode(...pack(s.pixels, got.bits))) }));
+    equal({ Canvas: Number(got.canvas), Width: got.width, Height: got.height, Bits: got.bits, Shards: shards }, file, name);
+    equal(hexOf(formatCanvasFile(got)), hex, name); // with all 64 bits of the canvas id
+  }
+  for (const { hex, code } of vectors.malformed) throws(() => parseCanvasFile(bytes(hex)), code);
 });

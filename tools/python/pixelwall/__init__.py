@@ -4,6 +4,6 @@
         await wall.paint(10, 20, 5)
         print(wall.colour(10, 20), wall.stats)
 """
-from .client import Client, ClosedForGood, Differs, PlaceError, Stats
+from .client import Client, ClosedForGood, Differs, GivenUp, PlaceError, Stats
 
-__all__ = ["Client", "ClosedForGood", "Differs", "PlaceError", "Stats"]
+__all__ = ["Client", "ClosedForGood", "Differs", "GivenUp", "PlaceError", "Stats"]

@@ -10,7 +10,7 @@ import random
 import sys
 import time
 
-from . import Client, ClosedForGood, Differs, PlaceError
+from . import Client, ClosedForGood, Differs, GivenUp, PlaceError
 
 
 def line(client: Client) -> str:
@@ -103,7 +103,7 @@ def main() -> int:
     logging.basicConfig(level=args.log, format="%(asctime)s %(name)s %(message)s")
     try:
         return asyncio.run(args.command(args))
-    except (Differs, ClosedForGood, PlaceError, asyncio.TimeoutError) as error:
+    except (Differs, ClosedForGood, GivenUp, PlaceError, asyncio.TimeoutError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -6,12 +6,9 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from . import codec
+from .wire import Reader, WireError
 
 SIDE = 512
-
-
-class CanvasError(ValueError):
-    """A canvas file that is not one."""
 
 
 def shard_of(x: int, y: int) -> int:
@@ -63,7 +60,7 @@ def unpack(data: bytes, bits: int, area: int) -> bytearray:
     pixels = bytearray(2 * len(data))
     pixels[::2], pixels[1::2] = data.translate(_HIGH), data.translate(_LOW)
     if any(pixels[area:]):
-        raise CanvasError("the unused half of the last byte is not 0")
+        raise WireError("padding", "the unused half of the last byte is not 0")
     return pixels[:area]
 
 
@@ -109,27 +106,31 @@ class CanvasFile:
 
 def parse(data: bytes) -> CanvasFile:
     """Read a canvas file."""
-    def number(at: int, size: int) -> int:
-        return int.from_bytes(data[at:at + size], "little")
-    if len(data) < 18 or data[:4] != b"PWC1":
-        raise CanvasError("no canvas file")
-    file = CanvasFile(number(4, 8), number(12, 2), number(14, 2), data[16], {})
-    count, last = data[17], -1
+    r = Reader(data)
+
+    def number(size: int) -> int:
+        return int.from_bytes(r.take(size), "little")
+    if r.take(4) != b"PWC1":
+        raise WireError("type", "no canvas file")
+    file = CanvasFile(number(8), number(2), number(2), number(1), {})
+    count = number(1)
     if not (1 <= file.width <= 4096 and 1 <= file.height <= 4096 and file.bits in (4, 8) and 1 <= count <= 64):
-        raise CanvasError("a field is out of its range")
-    at = 18 + 17 * count
-    for head in range(18, at, 17):
-        shard, seq, time = number(head, 1), number(head + 1, 8), number(head + 9, 8)
+        raise WireError("range", "size, bits or number of shards")
+    heads: list[tuple[int, int, int]] = []
+    for _ in range(count):
+        head = number(1), number(8), number(8)
+        if head[0] > 63:
+            raise WireError("range", f"shard {head[0]}")
+        if heads and head[0] <= heads[-1][0]:
+            raise WireError("order", "shards do not rise")
+        heads.append(head)
+    for shard, seq, time in heads:
         left, top = corner_of(shard)
         width, height = min(SIDE, file.width - left), min(SIDE, file.height - top)
-        if not last < shard < 64 or width <= 0 or height <= 0:
-            raise CanvasError(f"shard {shard} is out of place")
-        size = (width * height * file.bits + 7) // 8
-        if at + size > len(data):
-            raise CanvasError("the file is cut")
-        pixels = unpack(data[at:at + size], file.bits, width * height)
+        if width <= 0 or height <= 0:
+            raise WireError("range", f"shard {shard} is outside the canvas")
+        pixels = unpack(r.take((width * height * file.bits + 7) // 8), file.bits, width * height)
         file.shards[shard] = Shard(shard, width, height, file.bits, pixels, seq, time // 100)
-        at, last = at + size, shard
-    if at != len(data):
-        raise CanvasError("bytes behind the last shard")
+    if r.pos != len(data):
+        raise WireError("range", "bytes behind the last shard")
     return file

@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import json
 import logging
+import math
 import random
 import time
 import urllib.error
@@ -26,10 +27,12 @@ RANGE_CODER = 1  # the capability
 ERRORS = ("internal malformed invalid out_of_canvas unknown_color cooldown unauthorized token_expired hello_required unknown_message "
           "unknown_shard expired read_only unavailable too_many not_found mismatch draining").split()
 FATAL_CLOSES = {1002, 1003, 1007, 1009, 4002, 4004}  # reconnecting would not help
-UNASKED = {13, 14, 17}  # refusals for which the number was not looked up: unavailable, too_many, draining
+PASSING = {13, 14, 17}  # refusals that pass: unavailable, too_many, draining
+UNASKED = PASSING | {3, 4, 6}  # for these, and out_of_canvas, unknown_color, unauthorized, the number was not looked up
 MAX_UNANSWERED = 32      # placements under way; the server allows 64
 SEND_INTERVAL = 1 / 15   # between placements; the server allows 20 messages a second
 STABLE_SECONDS = 10      # a connection that lasted this long resets the backoff
+RESEND_SECONDS = 120     # after its first sending the server may not know a placement any more
 
 
 class PlaceError(Exception):
@@ -40,6 +43,14 @@ class PlaceError(Exception):
         self.name = ERRORS[error.code] if error.code < len(ERRORS) else f"error {error.code}"
         self.retry_after = error.retry_after / 1000
         super().__init__(f"{self.name}: {error.message}")
+
+
+class GivenUp(Exception):
+    """A placement has no answer and is not sent again. Where `maybe_stored` is true it was sent, so its outcome is unknown."""
+
+    def __init__(self, why: str, maybe_stored: bool):
+        self.maybe_stored = maybe_stored
+        super().__init__(f"{why}; the placement {'may be' if maybe_stored else 'is not'} stored")
 
 
 class ClosedForGood(Exception):
@@ -78,9 +89,10 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 _opener = urllib.request.build_opener(_NoRedirect)
 
 
-def _http(method: str, url: str) -> tuple[int, str, bytes]:
+def _http(method: str, url: str, headers: dict[str, str] | None = None) -> tuple[int, str, bytes]:
     """Status, location and body. Redirects are not followed."""
-    request = urllib.request.Request(url, method=method, headers={"User-Agent": AGENT, "Accept-Encoding": "gzip"})
+    always = {"User-Agent": AGENT, "Accept-Encoding": "gzip"}
+    request = urllib.request.Request(url, method=method, headers=always | (headers or {}))
     try:
         answer = _opener.open(request, timeout=30)
     except urllib.error.HTTPError as error:
@@ -92,6 +104,11 @@ def _http(method: str, url: str) -> tuple[int, str, bytes]:
         if answer.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
         return answer.status, answer.headers.get("Location", ""), body
+
+
+def longest_wait(tries: int) -> float:
+    """The most seconds that are waited before this try, the first of which is 1."""
+    return min(30, 0.5 * 2**min(tries, 10))
 
 
 class Client:
@@ -111,9 +128,10 @@ class Client:
         self.canvas_id: int | None = None
         self.canvas_url = "/api/v1/canvas"
         self.shards: dict[int, canvas.Shard] = {}   # the copy
+        self._size = (0, 0)                         # of the canvas that the copy shows
         self.init: wire.Init | None = None
         self.config: wire.Config | None = None
-        self.allowance = wire.Allowance(0, 0, 0)
+        self.allowance = wire.Allowance(0, 0, 0)    # max 0: not known
         self.stats = Stats()
         self.on_change: Callable[[canvas.Shard], None] = lambda shard: None
         self._stale: set[int] | None = None         # shards to fetch anew; None: the whole canvas
@@ -121,10 +139,14 @@ class Client:
         self._waiting: set[int] = set()             # watched, their catchup or resync has not come
         self._repair = asyncio.Event()
         self._socket: ClientConnection | None = None
+        self._greeted = asyncio.Event()             # init has come on this connection
+        self._since: float | None = None            # when it began
+        self._expired = False                       # the token was refused
+        self._interval = SEND_INTERVAL
         self._clock = 0.0                           # the server's clock minus ours, seconds
         self._number = 0
         self._pending: dict[int, tuple[wire.Place, asyncio.Future[wire.Placed]]] = {}  # rising by number
-        self._sent: set[int] = set()                # numbers that were ever sent
+        self._sent: dict[int, float] = {}           # when the numbers that were ever sent were sent first
         self._unsure: set[int] = set()              # of them, those that a cut left unanswered: they may be stored
         self._due: set[int] = set()                 # of those, to be sent once more
         self._changed = asyncio.Event()             # another one after each message
@@ -165,7 +187,8 @@ class Client:
         return shard.pixels[y % canvas.SIDE * shard.width + x % canvas.SIDE]
 
     async def place(self, x: int, y: int, colour: int) -> wire.Placed:
-        """Place a pixel once. It survives cuts; raises `PlaceError` when it is refused, and then it is not stored."""
+        """Place a pixel once. It survives cuts; raises `PlaceError` when it is refused, and then it is not stored,
+        and `GivenUp` when nobody can say any more what became of it."""
         self._number += 1
         future: asyncio.Future[wire.Placed] = asyncio.get_running_loop().create_future()
         self._pending[self._number] = wire.Place(self._number, x, y, colour), future
@@ -184,8 +207,8 @@ class Client:
                 await asyncio.sleep(error.retry_after)
 
     async def rested(self) -> None:
-        """Wait until a placement is allowed."""
-        while not self.allowance.available:
+        """Wait until a placement is allowed, as far as that is known."""
+        while self.allowance.max and not self.allowance.available:
             wait = self.allowance.next / 1000 - self._clock - time.time()
             if self.allowance.next and wait <= 0:
                 return
@@ -222,8 +245,22 @@ class Client:
     # --- HTTP ---------------------------------------------------------------------------------------------
 
     async def _session(self) -> str:
-        _, _, body = await asyncio.to_thread(_http, "POST", self.url + "/api/v1/session")
-        return json.loads(body)["token"]
+        """Another token of the same user; a new guest's only where there is none, or it is refused."""
+        async def post(headers: dict[str, str]) -> str:
+            _, _, body = await asyncio.to_thread(_http, "POST", self.url + "/api/v1/session", headers)
+            return json.loads(body)["token"]
+        if self.token:
+            try:
+                return await post({"Authorization": f"Bearer {self.token}"})
+            except urllib.error.HTTPError as error:
+                if error.code != 401:
+                    raise
+                if not self.guest:
+                    raise ClosedForGood("the token is refused, and so is another one for it") from error
+            # Another user would paint anew what this one may have painted.
+            self.token = ""
+            self._give_up([number for number in self._pending if number in self._sent], "its user's token is refused for good")
+        return await post({})
 
     async def _fetch(self, shard: int | None) -> canvas.CanvasFile:
         """The newest canvas, or one shard of it."""
@@ -241,11 +278,12 @@ class Client:
         while self._stale != set():
             whole = self._stale is None
             file = await self._fetch(min(self._stale) if self._stale else None)
-            if not whole and (self._stale is None or file.canvas != self.canvas_id):
-                self._stale = None  # another canvas, perhaps while we fetched
+            size = file.width, file.height
+            if not whole and (self._stale is None or (file.canvas, size) != (self.canvas_id, self._size)):
+                self._stale = None  # another canvas, or it has grown, perhaps while we fetched
                 continue
             fresh = {i: s for i, s in file.shards.items() if self.only is None or i in self.only}
-            self.canvas_id = file.canvas
+            self.canvas_id, self._size = file.canvas, size
             self.shards = fresh if whole else self.shards | fresh
             self._waiting = self._waiting & set(self.shards) | set(fresh)
             self._stale = self._stale - set(fresh) if self._stale else set()
@@ -258,41 +296,46 @@ class Client:
         tries = 0
         try:
             while True:
-                began = time.monotonic()
+                self._since = None
                 try:
                     await self._connection()
-                except (OSError, WebSocketException, canvas.CanvasError, EOFError) as error:
+                except (OSError, WebSocketException, wire.WireError, EOFError) as error:
                     log.log(logging.INFO if self.init else logging.WARNING, "cut: %r", error)
                     self._judge(error)
                 finally:
                     self._socket = None
-                tries = 0 if time.monotonic() - began > STABLE_SECONDS else tries + 1
+                lasted = self._since is not None and time.monotonic() - self._since >= STABLE_SECONDS
+                tries = 1 if lasted else tries + 1
                 if self._bye:
                     wait, self._bye = random.uniform(self._bye.least, self._bye.most) / 1000, None
                 else:
-                    wait = random.uniform(0, min(30, 0.5 * 2**tries))
+                    wait = random.uniform(0, longest_wait(tries))
                 await asyncio.sleep(wait)
         finally:
             for _, future in self._pending.values():
                 future.cancel()
 
     def _judge(self, error: Exception) -> None:
-        """Give up after a close code that forbids to come back."""
+        """Take a close code to heart; give up after one that forbids to come back."""
         code = error.rcvd.code if isinstance(error, ConnectionClosed) and error.rcvd else 0
-        if code == 4003 and self.guest:
-            self.token = ""
+        if code == 1008:
+            self._interval *= 2
+        if code == 4003 and self.token:
+            self._expired = True
         elif code == 4003 or code in FATAL_CLOSES:
             raise ClosedForGood(f"closed with {code}: {error}") from error
 
     async def _connection(self) -> None:
         """One connection from its first to its last byte."""
-        if self.guest and not self.token:
-            self.token = await self._session()
+        if self._expired or self.guest and not self.token:
+            self.token, self._expired = await self._session(), False
         await self._refresh()
         url = "ws" + self.url.removeprefix("http") + "/ws"
         async with connect(url, subprotocols=["pixelwall.v1"], compression=None, max_size=1 << 20,  # type: ignore[list-item]
                            user_agent_header=AGENT) as self._socket:
             self.stats.connections += 1
+            self._since = time.monotonic()
+            self._greeted.clear()
             await self._send(wire.Hello(wire.VERSION, self.instance, self.capabilities, self.token))
             self._waiting = set(self.shards)
             await self._watch()
@@ -337,20 +380,26 @@ class Client:
             await asyncio.sleep(1)
 
     async def _place_all(self) -> None:
-        """Send every placement that is not answered, in order: on a new connection those of the last one first."""
+        """Send every placement that is not answered, in order: on a new connection those of the last one first.
+
+        Only `init` tells whether they are meant for this canvas."""
+        await self._greeted.wait()
         last = 0
         while True:
             self._outbox.clear()
             for number, (place, _) in list(self._pending.items())[:MAX_UNANSWERED]:
-                if number > last or number in self._due:
+                if number in self._pending and (number > last or number in self._due):
+                    if time.monotonic() - self._sent.get(number, math.inf) > RESEND_SECONDS:
+                        self._give_up([number], "there was no answer for two minutes")
+                        continue
                     if number > last and number in self._sent:
                         self.stats.resent += 1
                         self._unsure.add(number)
                     last = max(last, number)
-                    self._sent.add(number)
+                    self._sent.setdefault(number, time.monotonic())
                     self._due.discard(number)
                     await self._send(place)
-                    await asyncio.sleep(SEND_INTERVAL)
+                    await asyncio.sleep(self._interval)
             await self._outbox.wait()
 
     def _send_again(self, number: int) -> None:
@@ -379,33 +428,54 @@ class Client:
                 self.stats.resyncs += 1
                 self._renew(None if message.reason in (2, 3) else message.shards)  # 3: there may be new shards
             case wire.Init():
+                if self.init and self.init.canvas != message.canvas:
+                    self._give_up(list(self._pending), "another canvas took the place of the one that it was meant for")
                 self.init, self.config, self.canvas_url = message, message.config, message.canvas_url
                 self._clock = message.time / 1000 - time.time()
-                self.allowance = message.allowance
+                self._allow(message.allowance)
                 self.stats.online = message.online
-                if message.canvas != self.canvas_id:
+                if (message.canvas, (message.config.width, message.config.height)) != (self.canvas_id, self._size):
                     self._renew(None)
+                self._greeted.set()
             case wire.Config():
                 self.config = message
             case wire.Placed():
                 self.stats.placed += 1
-                self.allowance = message.allowance
+                self._allow(message.allowance)
                 self._answer(message.number, lambda future: future.set_result(message))
             case wire.Error():
                 log.info("error: %s", message)
-                if message.allowance.max:
-                    self.allowance = message.allowance
-                if message.number in self._unsure and message.code in UNASKED and message.retry_after:
-                    asyncio.get_running_loop().call_later(message.retry_after / 1000, self._send_again, message.number)
-                elif message.number:
-                    self.stats.refused += 1
-                    self._answer(message.number, lambda future: future.set_exception(PlaceError(message)))
+                self._allow(message.allowance)
+                if message.number:
+                    self._refused(message)
             case wire.Allowance():
-                self.allowance = message
+                self._allow(message)
             case wire.Presence():
                 self.stats.online = message.online
             case wire.Bye():
                 self._bye = message
+
+    def _allow(self, allowance: wire.Allowance) -> None:
+        if allowance.max:  # 0: the server says nothing
+            self.allowance = allowance
+
+    def _refused(self, error: wire.Error) -> None:
+        """Of an earlier sending the server says nothing where it did not look the number up."""
+        unknown = error.number in self._unsure and error.code in UNASKED
+        if unknown and error.code in PASSING and error.retry_after:
+            asyncio.get_running_loop().call_later(error.retry_after / 1000, self._send_again, error.number)
+            return
+        self.stats.refused += 1
+        refusal = PlaceError(error)
+        if unknown:
+            self._give_up([error.number], f"the server did not look it up ({refusal})")
+        else:
+            self._answer(error.number, lambda future: future.set_exception(refusal))
+
+    def _give_up(self, numbers: Iterable[int], why: str) -> None:
+        for number in numbers:
+            failure = GivenUp(why, number in self._sent)
+            self._answer(number, lambda future: future.set_exception(failure))
 
     def _on_batch(self, b: wire.Batch) -> None:
         shard = self.shards.get(b.shard)
@@ -458,7 +528,8 @@ class Client:
 
     def _answer(self, number: int, settle: Callable[[asyncio.Future[wire.Placed]], None]) -> None:
         entry = self._pending.pop(number, None)
-        for numbers in (self._sent, self._unsure, self._due):
+        self._sent.pop(number, None)
+        for numbers in (self._unsure, self._due):
             numbers.discard(number)
         self._outbox.set()
         if entry and not entry[1].done():

@@ -13,7 +13,7 @@ MAX_VARINT = 2**53 - 1
 
 
 class WireError(ValueError):
-    """A message that does not parse. `code` is type, truncated, range, varint, utf8 or order."""
+    """A message or a canvas file that does not parse. `code` is type, truncated, range, varint, utf8, order or padding."""
 
     def __init__(self, code: str, why: str = ""):
         super().__init__(f"{code}: {why}" if why else code)
@@ -122,7 +122,7 @@ def _read_rest(r: Reader) -> bytes:
     return r.take(len(r.data) - r.pos)
 
 
-U8, U32, U64, V, TEXT = fixed(1), fixed(4), fixed(8), varint(), Kind(_read_text, _write_text)
+U8, U32, U64, V, V32, TEXT = fixed(1), fixed(4), fixed(8), varint(), varint(high=2**32 - 1), Kind(_read_text, _write_text)
 SHARD, PARAM, REST = fixed(1, 0, 63), fixed(1, 0, 31), Kind(_read_rest, bytes)
 
 
@@ -155,7 +155,7 @@ def message(number: int) -> Callable[[type[T]], type[T]]:
 @message(0x01)
 @dataclass
 class Hello:
-    version: int = of(V)
+    version: int = of(V32)
     instance: int = of(U64)
     capabilities: int = of(V)
     token: str = of(TEXT)
@@ -187,23 +187,23 @@ class Ping:
 @message(0x4B)
 @dataclass
 class Allowance:
-    available: int = of(V)
-    max: int = of(V)
+    available: int = of(V32)
+    max: int = of(V32)
     next: int = of(V)
 
 
 @message(0x46)
 @dataclass
 class Config:
-    version: int = of(V)
+    version: int = of(V32)
     width: int = of(varint(1, 4096))
     height: int = of(varint(1, 4096))
     bits: int = of(U8)
     blank: int = of(U8)
     cooldown: int = of(V)
-    max: int = of(V)
-    tick: int = of(V)
-    flags: int = of(U8)
+    max: int = of(V32)
+    tick: int = of(V32)
+    flags: int = of(U8)  # bit 0: read-only; the others are for later versions
     colours: list[tuple[int, int, int, str]] = of(items(2, 256, U8, U8, U8, TEXT))
 
     def __post_init__(self) -> None:
@@ -214,7 +214,7 @@ class Config:
 @message(0x41)
 @dataclass
 class Init:
-    version: int = of(V)
+    version: int = of(V32)
     canvas: int = of(U64)
     epoch: int = of(V)
     config: Config = of(struct(Config))
@@ -242,7 +242,7 @@ class Placed:
 @dataclass
 class Error:
     code: int = of(U8)
-    number: int = of(V)
+    number: int = of(V32)
     retry_after: int = of(V)
     allowance: Allowance = of(struct(Allowance))
     message: str = of(TEXT)

@@ -3,7 +3,7 @@
 export const ceilingMS = 30_000;
 export const firstMS = 500;
 
-/** Full jitter: anywhere from nothing to a bound that doubles with each try in vain. */
+/** Full jitter before a try, the first of which is 1: anywhere from nothing to a bound that doubles with each one in vain. */
 export function fullJitter(tries: number, random: () => number): number {
   return random() * Math.min(ceilingMS, firstMS * 2 ** Math.min(tries, 16));
 }

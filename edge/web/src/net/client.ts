@@ -5,18 +5,18 @@ import type { Copy } from "../board/reference";
 import { WireError } from "../wire/errors";
 import { keep } from "../offline/kept";
 import { formatCanvasFile } from "../wire/canvas-file";
-import { parse, type Allowance, type Config, type Init, type Message } from "../wire/messages";
+import { parse, type Allowance, type Config, type Init, type Message, type Refusal } from "../wire/messages";
 import { canRange, hello, ping, place } from "../wire/requests";
 import { fullJitter, spread } from "./backoff";
 import { answers, fetchInfo, infoBody, openSession, StatusError } from "./http";
-import { canvasReplaced, type FromWorker, type LinkState, type Place, type Report, type Session } from "./link";
+import { canvasReplaced, expired, tokenExpired, type FromWorker, type LinkState, type Place, type Report, type Session } from "./link";
 import { Outbox } from "./outbox";
 import { Pulse } from "./pulse";
 import { Socket, type Ending } from "./socket";
 import { Sync } from "./sync";
 
 const heartbeatMS = 2_000;
-const livedMS = 5_000; // a connection that lasted this long was a good one
+const livedMS = 10_000; // a connection that lasted this long was a good one
 const renewBeforeMS = 60 * 60_000;
 const blockedAfter = 2; // connects in a row that never opened while HTTP worked
 const pollMinMS = 5_000;
@@ -25,7 +25,6 @@ const hideAfterMS = 60_000;
 const signInEveryMS = 30_000;
 const keepEveryMS = 120_000;
 
-const codeExpired = 11;
 const closeOutdated = 4002;
 const closeToken = 4003;
 
@@ -48,6 +47,7 @@ export class Client {
   private pulse = new Pulse(0);
   private askedSessionAt = 0;
   private config: Config | null = null;
+  private rested = false; // an allowance was heard of, so the page counts on from it
   private kept = ""; // which state of the canvas was kept last
   private keptAt = 0;
   private bestRoundTripMS = Infinity;
@@ -84,9 +84,9 @@ export class Client {
       this.hangUp();
       if (ending.code === closeOutdated) return this.enter({ kind: "outdated" });
       if (ending.code === closeToken) this.session = this.session && { ...this.session, expires: 0 };
-      tries = welcomed && Date.now() - from > livedMS ? 0 : tries + 1;
+      tries = welcomed && Date.now() - from >= livedMS ? 1 : tries + 1;
       unopened = ending.opened ? 0 : unopened + 1;
-      let waitMS = fullJitter(Math.max(0, tries - 1), Math.random);
+      let waitMS = fullJitter(tries, Math.random);
       if (this.bye) waitMS = spread(this.bye.minMS, this.bye.maxMS, Math.random);
       this.bye = null;
       // One failure is nothing to ask about; a server that just restarts lets
@@ -189,18 +189,24 @@ export class Client {
   private async ensureSession(): Promise<void> {
     if (this.session && this.session.expires - Date.now() > renewBeforeMS) return;
     this.askedSessionAt = Date.now();
-    const { origin } = this.start;
-    const old = this.session?.token ?? null;
     try {
-      this.session = await openSession(origin, old).catch((err: unknown) => {
-        // Only a token that is refused is given up, and the name with it.
-        if (old === null || !(err instanceof StatusError) || err.status >= 500 || err.status === 429) throw err;
-        this.session = null; // or each connection would end by it, where no new guest is to be had either
-        return openSession(origin, null);
-      });
+      const renewed = this.session && (await this.renew(this.session.token));
+      if (!renewed) this.session = null; // or each connection would end by it, where no new guest is to be had either
+      this.session = renewed ?? (await openSession(this.start.origin, null));
+      if (!renewed) this.disown();
       this.post({ kind: "session", session: this.session });
     } catch {
       // Without a session the page watches; the heartbeat asks again.
+    }
+  }
+
+  /** Another session of the same user; null where the token is refused, and with it the name. */
+  private async renew(token: string): Promise<Session | null> {
+    try {
+      return await openSession(this.start.origin, token);
+    } catch (err) {
+      if (err instanceof StatusError && err.status === 401) return null;
+      throw err;
     }
   }
 
@@ -227,6 +233,7 @@ export class Client {
     this.socket?.close();
     this.socket = null;
     this.ready = false;
+    this.outbox.leave();
     this.bestRoundTripMS = Infinity;
     this.sync.leave();
   }
@@ -307,14 +314,14 @@ export class Client {
         return this.configure(m.config);
       case "placed":
         this.outbox.placed(m);
-        this.post({ kind: "allowance", allowance: m.allowance });
+        this.allow(m.allowance);
         this.post({ kind: "placed", number: m.number });
         return this.settle(m.shard);
       case "error":
         if (m.number === 0) console.warn("pixelwall: the server refused a message:", m.message);
-        else if (this.outbox.refused(m)) this.refuse(m.number, m.code, m.message, m.allowance);
+        else this.refused(m);
         return;
-      case "allowance": return this.post({ kind: "allowance", allowance: m.allowance });
+      case "allowance": return this.allow(m.allowance);
       case "presence": return this.post({ kind: "online", online: m.online });
       case "pong": return this.clock(m.timeMS, Date.now() - m.nonce);
       case "bye":
@@ -329,25 +336,45 @@ export class Client {
     this.clock(m.timeMS, Infinity);
     this.configure(m.config);
     this.post({ kind: "user", user: m.user, name: m.name });
-    this.post({ kind: "allowance", allowance: m.allowance });
+    this.allow(m.allowance);
+    // A server that could not look it up does not keep anybody from a try.
+    if (!this.rested && m.user !== 0n) this.post({ kind: "allowance", allowance: { available: m.config.max, max: m.config.max, nextMS: 0 } });
     this.post({ kind: "online", online: m.online });
     if (this.build !== "" && this.build !== m.build) this.post({ kind: "build" });
     this.build ||= m.build;
     this.enter({ kind: "live" });
     if (!this.sync.join(m.canvas, m.config)) this.forgetPlacements();
     // Without a session the answer would say nothing of what is stored.
-    if (this.session) for (const number of this.outbox.reopen(Date.now())) this.refuse(number, codeExpired, "too old to be sent", null);
+    if (this.session) for (const number of this.outbox.reopen(Date.now())) this.refuse(number, expired, null);
     this.ping();
   }
 
   /** Another canvas took the old one's place: what was meant for that one is void. */
   private forgetPlacements(): void {
-    for (const number of this.outbox.clear()) this.refuse(number, canvasReplaced, "The canvas was replaced by a new one.", null);
+    for (const number of this.outbox.clear()) this.refuse(number, canvasReplaced, null);
   }
 
-  private refuse(number: number, code: number, message: string, allowance: Allowance | null): void {
-    // All zero where the server says nothing about it.
-    this.post({ kind: "refused", number, code, message, allowance: allowance && allowance.max > 0 ? allowance : null });
+  /** Another user would paint anew what the one before may have painted. */
+  private disown(): void {
+    for (const number of this.outbox.giveUp()) this.refuse(number, tokenExpired, null);
+  }
+
+  private refused(m: Refusal): void {
+    const code = this.outbox.refused(m, Date.now());
+    if (code === null) return;
+    this.allow(m.allowance);
+    this.refuse(m.number, code, m.allowance.max > 0 ? m.allowance : null);
+  }
+
+  private refuse(number: number, code: number, allowance: Allowance | null): void {
+    this.post({ kind: "refused", number, code, allowance });
+  }
+
+  /** All zero where the server says nothing about it. */
+  private allow(allowance: Allowance): void {
+    if (allowance.max === 0) return;
+    this.rested = true;
+    this.post({ kind: "allowance", allowance });
   }
 
   private settle(shard: number): void {

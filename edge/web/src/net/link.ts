@@ -41,6 +41,10 @@ export interface Report {
 /** A refusal that is no error of the server's: its codes begin with 0. */
 export const canvasReplaced = -1;
 
+/** Error codes of the server that the page gives as a reason, too. */
+export const tokenExpired = 7;
+export const expired = 11;
+
 export type ToWorker =
   | { kind: "start"; origin: string; instance: bigint; session: Session | null; unanswered: Place[] }
   | { kind: "view"; shards: number[] }
@@ -69,7 +73,7 @@ export type FromWorker =
   | { kind: "online"; online: number }
   | { kind: "placed"; number: number }
   | { kind: "settled"; number: number } // the reference canvas holds it, or something later
-  | { kind: "refused"; number: number; code: number; message: string; allowance: Allowance | null }
+  | { kind: "refused"; number: number; code: number; allowance: Allowance | null }
   | { kind: "kept"; timeMS: number } // there is no server: the canvas is that of this time
   | { kind: "alarm" }
   | { kind: "build" } // the server runs another build than at the start

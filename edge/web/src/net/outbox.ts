@@ -1,8 +1,8 @@
 // Placements under way. What was not answered is sent again after a reconnect,
-// with the same numbers, in order; what was answered waits until the reference
-// canvas has passed it.
+// with the same numbers, in order and no faster than the server takes it; what was
+// answered waits until the reference canvas has passed it.
 
-import type { Place } from "./link";
+import { expired, type Place } from "./link";
 import type { Placed, Refusal } from "../wire/messages";
 
 /** The server takes 64 unanswered placements a connection; what is more waits here. */
@@ -11,12 +11,22 @@ const windowMax = 64;
 /** The server knows a number for two minutes at least. Later it may take it as new, and nobody waits for it any more. */
 export const tooOldMS = 120_000;
 
-/** Refusals for which the server did not look the number up: unavailable, too_many, draining. */
-const unasked = [13, 14, 17];
+/** Refusals that pass: unavailable, too_many, draining. */
+const passing = [13, 14, 17];
+
+/** Refusals for which the server did not look the number up: these, and out_of_canvas, unknown_color, unauthorized. */
+const unasked = [3, 4, 6, ...passing];
+
+/** The server takes 20 messages a second and 40 at once; some are left for what else the page says. */
+export const sendEveryMS = 1000 / 15;
+export const sendBurst = 10;
 
 export class Outbox {
   private unanswered: Place[];
-  private sent = 0; // of unanswered, on this connection
+  private begun = 0; // of unanswered, on this connection
+  private due: Place[] = []; // of them, those that are to be sent as soon as there is room
+  private room = sendBurst; // messages that may be sent at once
+  private refilling = false;
   private connection = 0;
   private unsure: Set<number>; // sent on an earlier connection, so they may be stored
   private answered: { number: number; shard: number; seq: number }[] = [];
@@ -36,23 +46,45 @@ export class Outbox {
 
   add(p: Place, connected: boolean): void {
     this.unanswered.push(p);
-    if (connected) this.flush();
+    if (connected) this.begin();
+  }
+
+  /** The connection has ended: what it left unanswered may be stored. */
+  leave(): void {
+    for (const p of this.unanswered.slice(0, this.begun)) if (!this.due.includes(p)) this.unsure.add(p.number);
+    this.begun = 0;
+    this.due = [];
+    this.connection++;
   }
 
   /** Begins anew on a fresh connection. Returns the numbers that are too old to be sent, now forgotten. */
   reopen(nowMS: number): number[] {
-    for (const p of this.unanswered.slice(0, this.sent)) this.unsure.add(p.number);
+    this.leave();
     const old = this.unanswered.filter((p) => nowMS - p.atMS > tooOldMS).map((p) => p.number);
     this.unanswered = this.unanswered.filter((p) => !old.includes(p.number));
     for (const number of old) this.unsure.delete(number);
-    this.sent = 0;
-    this.connection++;
-    this.flush();
+    this.begin();
     return old;
   }
 
+  private begin(): void {
+    while (this.begun < this.unanswered.length && this.begun < windowMax) this.due.push(this.unanswered[this.begun++]);
+    this.flush();
+  }
+
   private flush(): void {
-    while (this.sent < this.unanswered.length && this.sent < windowMax) this.send(this.unanswered[this.sent++]);
+    while (this.room > 0 && this.due.length > 0) {
+      const [p] = this.due.splice(0, 1);
+      this.room--;
+      this.send(p);
+    }
+    if (this.room === sendBurst || this.refilling) return;
+    this.refilling = true;
+    this.after(sendEveryMS, () => {
+      this.refilling = false;
+      this.room++;
+      this.flush();
+    });
   }
 
   /** Takes p off the list of what is to be sent again. */
@@ -60,15 +92,25 @@ export class Outbox {
     if (this.drop(p.number)) this.answered.push({ number: p.number, shard: p.shard, seq: p.seq });
   }
 
-  /** False where it is not final: what may be stored is asked for until the server has looked it up. */
-  refused(r: Pick<Refusal, "number" | "code" | "retryAfterMS">): boolean {
-    if (!this.unsure.has(r.number) || !unasked.includes(r.code) || r.retryAfterMS === 0) return this.drop(r.number);
-    const { connection } = this;
-    this.after(r.retryAfterMS, () => {
-      const p = this.unanswered.find((p) => p.number === r.number);
-      if (p && connection === this.connection) this.send(p);
-    });
-    return false;
+  /**
+   * Returns the code of a final refusal, null of one that is not: what may be stored
+   * is asked for until the server has looked it up, or would not know it any more.
+   */
+  refused(r: Pick<Refusal, "number" | "code" | "retryAfterMS">, nowMS: number): number | null {
+    const p = this.unanswered.find((p) => p.number === r.number);
+    if (!p) return null;
+    const silent = this.unsure.has(r.number) && unasked.includes(r.code);
+    if (silent && passing.includes(r.code) && r.retryAfterMS > 0 && nowMS + r.retryAfterMS - p.atMS <= tooOldMS) {
+      const { connection } = this;
+      this.after(r.retryAfterMS, () => {
+        if (!this.unanswered.includes(p) || connection !== this.connection) return;
+        this.due.push(p);
+        this.flush();
+      });
+      return null;
+    }
+    this.drop(r.number);
+    return silent ? expired : r.code;
   }
 
   /** The numbers whose place in the order the copy of shard has reached. */
@@ -80,11 +122,18 @@ export class Outbox {
 
   /** Forgets everything and returns the numbers of what was under way. */
   clear(): number[] {
-    const numbers = [...this.answered, ...this.unanswered].map((p) => p.number);
+    const numbers = [...this.answered.map((a) => a.number), ...this.giveUp()];
     this.answered = [];
+    return numbers;
+  }
+
+  /** Forgets what was not answered and returns its numbers. */
+  giveUp(): number[] {
+    const numbers = this.unanswered.map((p) => p.number);
     this.unanswered = [];
     this.unsure.clear();
-    this.sent = 0;
+    this.due = [];
+    this.begun = 0;
     return numbers;
   }
 
@@ -96,10 +145,11 @@ export class Outbox {
   private drop(number: number): boolean {
     const at = this.unanswered.findIndex((p) => p.number === number);
     if (at < 0) return false;
-    this.unanswered.splice(at, 1);
+    const [p] = this.unanswered.splice(at, 1);
     this.unsure.delete(number);
-    if (at < this.sent) this.sent--;
-    this.flush();
+    this.due = this.due.filter((other) => other !== p);
+    if (at < this.begun) this.begun--;
+    this.begin();
     return true;
   }
 }

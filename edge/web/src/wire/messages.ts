@@ -137,7 +137,9 @@ function config(r: Reader): Config {
   const flags = r.u8("flags");
   if ((bits !== 4 && bits !== 8) || width === 0 || height === 0) throw new WireError("range", "size or bits");
   const colors: Color[] = [];
-  for (let n = r.count(256, 4, "colors"); n > 0; n--) {
+  const n = r.count(256, 4, "colors");
+  if (n < 2) throw new WireError("range", "colors");
+  for (let i = 0; i < n; i++) {
     const [red, green, blue] = r.take(3, "color");
     colors.push({ rgb: (red << 16) | (green << 8) | blue, name: r.text(textBytesMax, "color name") });
   }
@@ -160,8 +162,10 @@ function init(r: Reader): Init {
     canvasURL: r.text(textBytesMax, "canvas URL"),
     heads: [],
   };
+  const n = r.count(shardsMax, 2, "shards");
+  if (n === 0) throw new WireError("range", "shards");
   let last = -1;
-  for (let n = r.count(shardsMax, 2, "shards"); n > 0; n--) {
+  for (let i = 0; i < n; i++) {
     const shard = r.shard();
     m.heads.push({ shard, seq: r.varint(any, "seq") });
     if (shard <= last) throw new WireError("order", "shards");
@@ -196,9 +200,11 @@ function catchUp(r: Reader): CatchUp {
 }
 
 function placed(r: Reader): Placed {
+  const number = r.varint(u32, "number");
+  if (number === 0) throw new WireError("range", "number");
   return {
     kind: "placed",
-    number: r.varint(u32, "number"),
+    number,
     shard: r.shard(),
     seq: r.varint(any, "seq"),
     timeMS: r.varint(any, "time"),
