@@ -128,7 +128,7 @@ func TestAKioskShowsThePictureAndNothingElse(t *testing.T) {
 	s := startEdge(t, "--cooldown", "0")
 	p := openPage(t, s.url+"/?debug&kiosk", desktop)
 	p.untilLive()
-	const shown = `[...document.querySelectorAll("body *")].filter((e) => e.checkVisibility() && e.getClientRects().length > 0 && !e.matches("main, .unseen, #board")).map((e) => e.id)`
+	const shown = `[...document.querySelectorAll("body *")].filter((e) => e.checkVisibility() && e.getClientRects().length > 0 && !e.matches("main, .unseen, #board, #board canvas")).map((e) => e.id)`
 	if got := eval[[]string](p, shown); len(got) != 1 || got[0] != "address" {
 		t.Errorf("a kiosk shows %v, want the address only", got)
 	}
@@ -228,6 +228,17 @@ func TestVisionAndGlyphsChangeWhatIsShownOnly(t *testing.T) {
 		p.choose("glyphs", "off")
 		p.until(inks + " === 1")
 	})
+}
+
+func TestWhatWasKeptAndMakesNoSenseIsLeftOut(t *testing.T) {
+	s := startEdge(t)
+	p := openPage(t, "about:blank", desktop)
+	p.before(`if (location.protocol === "http:") localStorage.setItem("pixelwall-preferences", '{"vision":"ultraviolet","grid":false}')`, s.url+"/?debug#60,60,20")
+	p.untilLive()
+	p.untilDrawn(60, 60, white)
+	if kept := eval[string](p, "document.querySelector('[data-preference=vision]').value + document.querySelector('[data-preference=grid]').checked"); kept != "allfalse" {
+		t.Errorf("the settings are %s", kept)
+	}
 }
 
 func TestASavedPictureIsTheCanvas(t *testing.T) {
@@ -371,6 +382,23 @@ func TestColoursAreTakenFromTheCanvas(t *testing.T) {
 	p.until("document.getElementById('dropper').ariaPressed === 'true'")
 	p.click(p.cell(62, 61)) // white
 	p.until("pixelwall.state().color === 0 && document.getElementById('dropper').ariaPressed === 'false'")
+
+	// The keys and the button take the colour below the cursor as well.
+	p.do(chromedp.Focus(chromedp.ID("board")))
+	p.key(kb.ArrowRight)
+	p.until("pixelwall.state().cursor?.by === 'keys'")
+	for _, how := range []string{"key", "button"} {
+		p.key("9")
+		p.click(p.at("#dropper"))
+		p.do(chromedp.Focus(chromedp.ID("board")))
+		if how == "key" {
+			p.key(kb.Enter)
+		} else {
+			p.click(p.at("#paint"))
+		}
+		p.until("pixelwall.state().color === 0 && document.getElementById('dropper').ariaPressed === 'false'")
+	}
+	p.until("pixelwall.state().hopes === 0")
 	if got := s.metric("pixelwall_session_placements_total"); got != "1" {
 		t.Errorf("taking colours placed pixels: %s in all", got)
 	}

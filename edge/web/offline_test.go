@@ -130,6 +130,22 @@ func TestWithoutAServerTheLastCanvasIsShown(t *testing.T) {
 	}
 }
 
+// A signal without data: nothing fails, and nothing comes.
+func TestWhereTheNetworkStallsTheLastCanvasIsShown(t *testing.T) {
+	s := startEdge(t, "--cooldown", "0")
+	var stalled atomic.Bool
+	at, _ := patientProxy(t, s.url, func(string) bool { return stalled.Load() })
+	p := openPage(t, at+"/?debug#60,60,20", desktop)
+	p.untilLive()
+	p.until(untilInstalled)
+	p.until(untilKept)
+	stalled.Store(true)
+	p.do(chromedp.Reload())
+	p.until(untilShown)
+	p.untilDrawn(62, 60, white)
+	p.until("document.getElementById('banner').textContent.includes('You are offline')")
+}
+
 func TestTheWholeBuildIsKeptAndNothingElse(t *testing.T) {
 	s := startEdge(t, "--cooldown", "0")
 	p := openPage(t, s.url+"/?debug", desktop)

@@ -142,5 +142,14 @@ func TestPicturesOfTemplates(t *testing.T) {
 		p.until("document.querySelector('#template-list .settings')")
 		eval[bool](p, "(document.querySelector('#templates .scroll').scrollTop = 250, document.querySelector('.settings > .switch input').click(), true)")
 		p.shoot(filepath.Join(dir, "templates-settings-"+name+".png"))
+		eval[bool](p, "(document.getElementById('template-next').click(), true)")
+		p.until("pixelwall.state().cursor && !pixelwall.state().moving")
+		p.shoot(filepath.Join(dir, "templates-next-"+name+".png"))
+		eval[bool](p, "(document.getElementById('templates-close').click(), document.getElementById('zoom-fit').click(), true)")
+		p.untilRest()
+		p.do(chromedp.Focus(chromedp.ID("board")))
+		p.key(kb.ArrowRight)
+		p.until("pixelwall.state().cursor?.by === 'keys'")
+		p.shoot(filepath.Join(dir, "cursor-far-"+name+".png"))
 	}
 }

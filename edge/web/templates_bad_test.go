@@ -63,6 +63,9 @@ func TestBadTemplatesSayWhatIsWrong(t *testing.T) {
 			}
 		})
 	}
+	if left := eval[string](p, "document.getElementById('template-url').value"); left != "hello" {
+		t.Errorf("the field has %q, want what could not be added", left)
+	}
 	if closed.asked.Load() == 0 {
 		t.Error("the host without CORS was not even asked")
 	}

@@ -21,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -173,6 +174,7 @@ func (p *page) openTemplates() {
 func (p *page) typeAddress(address string) {
 	p.t.Helper()
 	p.click(p.at("#template-url"))
+	eval[bool](p, "(document.getElementById('template-url').select(), true)") // what failed is still there
 	p.key(address + kb.Enter)
 }
 
@@ -309,6 +311,9 @@ func TestTemplatesFromACommunitysListAreCounted(t *testing.T) {
 		t.Errorf("the page counts\n%+v, want\n%+v", got, want)
 	}
 	p.untilToast("1 template could not be read")
+	p.until("document.getElementById('template-url').value === '' && document.getElementById('template-pending').hidden")
+	p.click(p.at("#template-refresh-all"))
+	p.untilToast("The templates are up to date")
 	// The same list once more changes nothing.
 	eval[bool](p, "(document.getElementById('toasts').replaceChildren(), true)")
 	p.typeAddress(host.URL + "/main.json")
@@ -438,6 +443,48 @@ func TestATemplateIsDrawnAsItsSettingsSay(t *testing.T) {
 			press("button[aria-pressed]")
 			p.untilDrawn(at.X, at.Y, white)
 		})
+	}
+}
+
+// On a phone the panel is a sheet above half of the canvas: whoever goes to a wrong
+// pixel sees it, and goes on from the line that is left.
+func TestOnAPhoneTheNextWrongPixelIsSeen(t *testing.T) {
+	s := startEdge(t)
+	img, _, _ := picture(s.palette(), 60)
+	p := openPage(t, s.url+"/?debug#300,300,20", phone)
+	p.untilLive()
+	p.tap(p.at("#templates-open"))
+	p.chooseFile("face.png", pngOf(t, img))
+	p.untilCounted(1)
+	p.until("document.querySelector('#template-list .count')?.textContent.includes('wrong')")
+	seen := func() {
+		t.Helper()
+		p.until("pixelwall.state().cursor && !pixelwall.state().moving")
+		at := eval[struct{ X, Y int }](p, "pixelwall.state().cursor")
+		middle := p.cell(at.X, at.Y)
+		if over := eval[string](p, fmt.Sprintf("document.elementFromPoint(%f, %f).tagName", middle.X, middle.Y)); over != "CANVAS" {
+			t.Errorf("above cell %v, at %v, there is %s", at, middle, over)
+		}
+	}
+	p.tap(p.at("#template-next"))
+	p.until("document.getElementById('templates').hasAttribute('data-folded')")
+	seen()
+	first := eval[string](p, "JSON.stringify(pixelwall.state().cursor)")
+	if line := eval[string](p, "document.getElementById('template-unfold').innerText"); !strings.Contains(line, "face") || !strings.Contains(line, "wrong of") {
+		t.Errorf("the line says %q", line)
+	}
+	p.tap(p.at("#template-again"))
+	p.until(fmt.Sprintf("JSON.stringify(pixelwall.state().cursor) !== %q", first))
+	seen()
+
+	p.tap(p.at("#template-unfold"))
+	p.until("!document.getElementById('templates').hasAttribute('data-folded')")
+	p.tap(p.at("#template-list .actions button"))
+	p.until("!pixelwall.state().moving")
+	t0 := p.templates()[0]
+	middle := p.cell(t0.X+t0.Width/2, t0.Y+t0.Height/2)
+	if over := eval[string](p, fmt.Sprintf("document.elementFromPoint(%f, %f).tagName", middle.X, middle.Y)); over != "CANVAS" {
+		t.Errorf("above the middle of the template there is %s", over)
 	}
 }
 

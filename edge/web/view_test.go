@@ -1,12 +1,19 @@
 package web
 
 import (
+	"context"
 	"fmt"
+	"math"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/input"
+	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 func TestFingers(t *testing.T) {
@@ -102,6 +109,36 @@ func TestAMousePaintsOnlyWhereItClicks(t *testing.T) {
 	p.key("i")
 	name := eval[string](p, "document.getElementById('name').textContent")
 	p.until(fmt.Sprintf("document.querySelector('#inspector .history .who')?.textContent === %q", name))
+}
+
+// From afar the first click of a double-click comes closer; the second one lands
+// on a cell that nobody aimed at.
+func TestADoubleClickFromAfarPaintsNothing(t *testing.T) {
+	s := startEdge(t, "--cooldown", "0")
+	for _, still := range []bool{false, true} {
+		l := desktop
+		l.still = still
+		p := openPage(t, s.url+"/?debug", l)
+		p.untilLive()
+		at := p.cell(200, 200)
+		// As the person clicked, however long this machine takes for a frame.
+		began := time.Now()
+		click := func(after time.Duration) {
+			when := input.TimeSinceEpoch(float64(began.Add(after).UnixMicro()) / 1e6)
+			p.do(chromedp.MouseClickXY(at.X, at.Y, func(m *input.DispatchMouseEventParams) { m.Timestamp = when }))
+		}
+		click(0)
+		p.until("pixelwall.state().scale > 6")
+		click(150 * time.Millisecond)
+		p.until("pixelwall.state().scale > 20 && !pixelwall.state().moving")
+		click(400 * time.Millisecond)
+		if hopes := eval[int](p, "pixelwall.state().hopes"); hopes != 0 {
+			t.Errorf("less motion %v: the double-click painted", still)
+		}
+		click(600 * time.Millisecond)
+		p.until("pixelwall.report().then((r) => r.unanswered === 0) && pixelwall.state().hopes === 0")
+	}
+	waitFor(t, "one pixel of each page", func() bool { return s.metric(`pixelwall_session_placements_total{result="placed"}`) == "2" })
 }
 
 func TestWhereWebSocketsAreBlockedTheCanvasIsShownByHTTP(t *testing.T) {
@@ -236,11 +273,76 @@ func TestALostGraphicsContextIsDrawnAnew(t *testing.T) {
 	p.key("6")
 	p.click(p.cell(60, 61))
 	p.untilDrawn(60, 61, red)
-	eval[bool](p, "(globalThis.loss = document.getElementById('board').getContext('webgl2').getExtension('WEBGL_lose_context'), loss.loseContext(), true)")
-	p.until("document.getElementById('board').getContext('webgl2').isContextLost()")
+	const lose = "(globalThis.loss = document.querySelector('#board canvas').getContext('webgl2').getExtension('WEBGL_lose_context'), loss.loseContext(), true)"
+	eval[bool](p, lose)
+	p.until("document.querySelector('#board canvas').getContext('webgl2').isContextLost()")
 	eval[bool](p, "(loss.restoreContext(), true)")
 	p.untilDrawn(60, 61, red)
 	p.untilDrawn(62, 61, white)
+
+	// One that does not come back is done without.
+	eval[bool](p, lose)
+	p.until("pixelwall.state().renderer === '2d'")
+	p.untilDrawn(60, 61, red)
+	p.click(p.cell(62, 61))
+	p.untilDrawn(62, 61, red)
+}
+
+// before opens url after script has run in it.
+func (p *page) before(script, url string) {
+	p.t.Helper()
+	p.do(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+		_, err := cdp.Call(ctx, tab, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: script})
+		return err
+	}), chromedp.Navigate(url))
+}
+
+func TestWhereShadersDoNotLinkTheCanvasIsDrawnWithoutThem(t *testing.T) {
+	s := startEdge(t, "--cooldown", "0")
+	p := openPage(t, "about:blank", desktop)
+	p.before("WebGL2RenderingContext.prototype.getProgramParameter = () => false", s.url+"/?debug#60,60,20")
+	p.untilLive()
+	p.until("pixelwall.state().renderer === '2d'")
+	p.untilDrawn(60, 60, white)
+}
+
+func TestAPageWithoutItsWorkerSaysSoAndOffersAReload(t *testing.T) {
+	s := startEdge(t)
+	p := openPage(t, "about:blank", desktop)
+	p.before("globalThis.Worker = class extends Worker { constructor(url, how) { super('/assets/none.js', how); } }", s.url)
+	p.until("document.getElementById('banner').textContent.includes('Pixelwall is not working')")
+	p.until("!document.querySelector('#banner button').hidden && document.querySelector('#banner button').textContent === 'Reload'")
+}
+
+// Keys steer the cursor from afar too, so it is seen there.
+func TestTheCursorOfTheKeysIsSeenAtEveryScale(t *testing.T) {
+	s := startEdge(t)
+	p := openPage(t, s.url+"/?debug#200,200,2", desktop)
+	p.untilLive()
+	p.do(chromedp.Focus(chromedp.ID("board")))
+	p.key(kb.ArrowRight)
+	p.until("pixelwall.state().cursor?.by === 'keys'")
+	at, cell := p.at("#cursor"), p.cell(201, 200)
+	if math.Hypot(at.X-cell.X, at.Y-cell.Y) > 1 {
+		t.Errorf("the mark is at %v, its cell at %v", at, cell)
+	}
+	if side := eval[float64](p, "document.getElementById('cursor').getBoundingClientRect().width"); side < 16 {
+		t.Errorf("the mark is %v pixels wide, want 16 at least", side)
+	}
+}
+
+// A connect that was begun on a network that is gone is given up when somebody asks.
+func TestAConnectThatHangsCanBeTriedAnew(t *testing.T) {
+	s := startEdge(t)
+	var connects atomic.Int64
+	at, _ := patientProxy(t, s.url, func(path string) bool { return path == "/ws" && connects.Add(1) == 1 })
+	p := openPage(t, at+"/?debug", desktop)
+	p.until("document.getElementById('banner').textContent.includes('Connecting') && !document.querySelector('#banner button').hidden")
+	p.click(p.at("#banner button"))
+	p.untilLive()
+	if n := connects.Load(); n != 2 {
+		t.Errorf("%d connects, want the one that hung and another", n)
+	}
 }
 
 func TestDarkMode(t *testing.T) {

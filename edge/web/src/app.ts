@@ -13,7 +13,7 @@ import { Stage } from "./stage";
 import { Converter } from "./templates/converter";
 import type { WrongPixel } from "./templates/template";
 import { Templates } from "./templates/templates";
-import { Banner } from "./ui/banner";
+import type { Banner } from "./ui/banner";
 import { Cooldown } from "./ui/cooldown";
 import { Dock } from "./ui/dock";
 import { byID, settings } from "./ui/dom";
@@ -24,6 +24,11 @@ import { PaletteBar } from "./ui/palette";
 import { announceReady, prepareSound, ReadyEdge } from "./ui/ready";
 import { TemplatesPanel } from "./ui/templates/panel";
 import { say, toast } from "./ui/toasts";
+
+interface Cell {
+  x: number;
+  y: number;
+}
 
 const zoomStep = 1.6;
 const panShare = 0.18; // of the window, for one key press
@@ -36,7 +41,6 @@ export class App {
   readonly templates: Templates;
   private readonly keys = new Keys();
   private readonly dock: Dock;
-  private readonly banner: Banner;
   private readonly inspector: Inspector;
   private readonly templatesPanel: TemplatesPanel;
   private readonly looking: Looking;
@@ -51,9 +55,10 @@ export class App {
   /** Shards that came before the canvas's facts; at most all of one canvas. */
   private early: Extract<FromWorker, { kind: "shards" }>["shards"] = [];
 
-  constructor(private readonly worker: Worker, private readonly placements: Placements, query: URLSearchParams, spawn: () => Worker) {
-    this.dock = new Dock(this.cooldown, () => this.painter.confirm());
-    this.banner = new Banner(() => this.send({ kind: "wake", why: "person" }));
+  constructor(
+    private readonly worker: Worker, private readonly banner: Banner, private readonly placements: Placements, query: URLSearchParams, spawn: () => Worker,
+  ) {
+    this.dock = new Dock(this.cooldown, () => this.place());
     this.palette = new PaletteBar(() => this.refresh());
     this.stage = new Stage(
       { drawn: () => this.drawn(), watch: (shards) => this.send({ kind: "view", shards }) },
@@ -79,13 +84,14 @@ export class App {
     this.templates = new Templates({
       stage: this.stage, converter: new Converter(spawn),
       send: (message) => this.send(message),
+      serverMS: () => this.cooldown.serverMS(Date.now()),
       from: () => this.painter.cursor ?? { x: Math.floor(this.stage.camera.x), y: Math.floor(this.stage.camera.y) },
       aim: (pixel) => this.aim(pixel),
       changed: () => this.templatesPanel?.show(),
       damaged: (entry, n) => toast(t("template.damaged", { n, name: entry.template.name }), "bad", 8_000),
       lost: (why) => toast(t(`template.lost.${why}`), "bad", 10_000),
     });
-    this.templatesPanel = new TemplatesPanel(this.templates, this.palette, () => this.templates.nextWrong());
+    this.templatesPanel = new TemplatesPanel(this.templates, this.palette, this.stage);
     this.bind();
     if (!query.has("kiosk")) this.bindHands();
     worker.addEventListener("message", (e: MessageEvent<FromWorker>) => this.hear(e.data));
@@ -166,8 +172,8 @@ export class App {
       canPaint: signedIn && !readOnly && this.state.kind !== "polling" && this.state.kind !== "outdated", nowMS,
     });
     // The first moment of every connect is not worth a word.
-    const brief = this.state.kind === "connecting" && nowMS - this.connectingSinceMS < 700;
-    if (!brief) this.banner.show({ state: this.state, readOnly, newBuild: this.newBuild, signedIn, keptMS: this.keptMS, nowMS });
+    const connectingMS = this.state.kind === "connecting" ? nowMS - this.connectingSinceMS : Infinity;
+    if (connectingMS > 700) this.banner.show({ state: this.state, readOnly, newBuild: this.newBuild, signedIn, slow: connectingMS > 2_500, keptMS: this.keptMS, nowMS });
     document.documentElement.dataset.link = this.state.kind;
   }
 
@@ -193,7 +199,7 @@ export class App {
     bindPointers(byID("board"), {
       hover: (x, y) => painter.hover(x, y),
       leave: () => painter.leave(),
-      tap: (x, y, kind) => this.tap(x, y, kind),
+      tap: (x, y, kind, timeMS) => this.tap(x, y, kind, timeMS),
       hold: (x, y) => this.inspect(stage.cellAt(x, y)),
       inspect: (x, y) => this.inspect(stage.cellAt(x, y)),
       pick: (x, y) => this.pickAt(stage.cellAt(x, y)),
@@ -229,10 +235,16 @@ export class App {
     for (const change of ["online", "offline"]) addEventListener(change, () => this.send({ kind: "wake", why: "network" }));
   }
 
-  private tap(x: number, y: number, kind: PointerKind): void {
+  private tap(x: number, y: number, kind: PointerKind, timeMS: number): void {
     if (this.inspector.open) this.inspector.close();
-    else if (this.dropper.active) this.pickAt(this.stage.cellAt(x, y));
-    else this.painter.tap(x, y, kind);
+    else this.place(this.stage.cellAt(x, y), () => this.painter.tap(x, y, kind, timeMS));
+  }
+
+  /** The one way to paint, by tap, key and button: an eyedropper that is out takes the colour instead. */
+  private place(cell = this.painter.cursor as Cell | null, paint = () => this.painter.confirm()): void {
+    if (!this.dropper.active) return paint();
+    if (cell) this.pickAt(cell);
+    else toast(t("inspector.point"));
   }
 
   private pan(dx: number, dy: number): void {
@@ -270,7 +282,7 @@ export class App {
       case "zoom": return this.moved(() => camera.easeZoomAt(c.direction > 0 ? zoomStep : 1 / zoomStep, camera.middleX, camera.middleY));
       case "color": return palette.select(c.index);
       case "step": return palette.select(palette.selected + c.by);
-      case "place": return painter.confirm();
+      case "place": return this.place();
       case "inspect": return this.inspect(painter.cursor, true);
       case "pick": return this.pickAt(painter.cursor);
       case "wrong": return this.templates.nextWrong();
@@ -286,6 +298,8 @@ export class App {
   /** The next wrong pixel of a template, or that there is none. */
   private aim(pixel: WrongPixel | null): void {
     if (!pixel) return toast(t(this.templates.entries.length > 0 ? "template.noWrong" : "template.noTemplate"));
+    const entry = this.templates.entries.find((e) => e.template.id === pixel.id);
+    if (entry) this.templatesPanel.fold(entry);
     this.painter.pointAt(pixel.x, pixel.y, byTouch() ? "touch" : "keys");
     if (preference("pickWrong")) this.palette.select(pixel.color);
     say(t("template.should", { x: pixel.x, y: pixel.y, color: this.palette.nameOf(pixel.color) }));
@@ -297,7 +311,7 @@ export class App {
     else this.painter.forget();
   }
 
-  private pickAt(cell: { x: number; y: number } | null): void {
+  private pickAt(cell: Cell | null): void {
     const { picture } = this.stage;
     if (cell && picture) this.pick(picture.at(cell.x, cell.y));
   }
@@ -308,7 +322,7 @@ export class App {
     say(t("painter.picked", { color: this.palette.nameOf(color) }));
   }
 
-  private inspect(cell: { x: number; y: number } | null, byKey = false): void {
+  private inspect(cell: Cell | null, byKey = false): void {
     const { picture } = this.stage;
     if (!cell || !picture) return toast(t("inspector.point"));
     const { left, top, side } = this.stage.squareOf(cell.x, cell.y);

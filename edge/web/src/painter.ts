@@ -3,13 +3,13 @@
 
 import { soon, t } from "./i18n/i18n";
 import { preference } from "./preferences";
-import { toast, say } from "./ui/toasts";
+import { say, sayAtRest, toast } from "./ui/toasts";
 import { byID } from "./ui/dom";
 import type { Cooldown } from "./ui/cooldown";
 import type { Dock } from "./ui/dock";
 import type { PaletteBar } from "./ui/palette";
 import type { PointerKind } from "./input/gestures";
-import { canvasReplaced, type FromWorker, type LinkState, type Place } from "./net/link";
+import { canvasReplaced, expired, tokenExpired, type FromWorker, type LinkState, type Place } from "./net/link";
 import type { Placements } from "./net/placements";
 import type { Stage } from "./stage";
 
@@ -17,6 +17,11 @@ import type { Stage } from "./stage";
 export const aimScale = { mouse: 6, pen: 10, touch: 12 };
 const closeScale = 28;
 const cursorFromScale = 4;
+const reticleSide = 16; // CSS pixels: what keys steer is seen at every scale
+
+/** The second click of a double-click that came closer was not aimed at a cell. */
+const approachMS = 500;
+
 
 export interface Cursor {
   x: number;
@@ -43,6 +48,7 @@ export class Painter {
   readOnly = false;
   signedIn = false;
   private readonly mark = byID("cursor");
+  private approachedMS = -Infinity;
 
   constructor(private readonly parts: PainterParts) {}
 
@@ -56,11 +62,12 @@ export class Painter {
     if (this.cursor?.by === "mouse" && !this.cursor.chosen) this.setCursor(null);
   }
 
-  tap(px: number, py: number, kind: PointerKind): void {
+  /** timeMS: when it happened, however late it is heard of. */
+  tap(px: number, py: number, kind: PointerKind, timeMS: number): void {
     const { stage } = this.parts;
     const cell = stage.cellAt(px, py);
-    if (!cell) return;
-    if (stage.camera.scale < aimScale[kind]) return this.approach(cell.x, cell.y);
+    if (!cell || stage.camera.flying || timeMS - this.approachedMS < approachMS) return;
+    if (stage.camera.scale < aimScale[kind]) return this.approach(cell.x, cell.y, timeMS);
     const before = this.cursor;
     const second = before?.chosen && before.x === cell.x && before.y === cell.y;
     const asks = preference("confirm") === "auto" ? kind !== "mouse" : preference("confirm") === "always";
@@ -94,7 +101,7 @@ export class Painter {
 
   private tell(x: number, y: number): void {
     const { stage, palette } = this.parts;
-    if (stage.picture) say(t("painter.cell", { x, y, color: palette.nameOf(stage.picture.at(x, y)) }));
+    if (stage.picture) sayAtRest(t("painter.cell", { x, y, color: palette.nameOf(stage.picture.at(x, y)) }));
   }
 
   /** Puts the cursor on a cell and brings it into view. */
@@ -112,7 +119,7 @@ export class Painter {
     const { stage } = this.parts;
     if (!this.cursor) return toast(t("painter.choose"));
     const { x, y } = this.cursor;
-    if (stage.camera.scale < aimScale.mouse) return this.approach(x, y);
+    if (stage.camera.scale < aimScale.mouse) return this.approach(x, y, performance.now());
     if (!stage.shows(x, y)) {
       // Nobody paints what cannot be seen: first it is shown.
       stage.camera.reveal(x, y);
@@ -145,7 +152,8 @@ export class Painter {
     placements.answered(m.number);
     const now = Date.now();
     if (m.allowance) cooldown.setAllowance(m.allowance);
-    else cooldown.giveBack(now);
+    // Of these nobody knows whether they were paid for: init has said what is left.
+    else if (![expired, tokenExpired, canvasReplaced].includes(m.code)) cooldown.giveBack(now);
     const pixel = stage.picture?.release(m.number);
     const back = pixel ? t("painter.back", { x: pixel.x, y: pixel.y }) : t("painter.backSomewhere");
     toast(`${back} ${reason(m, cooldown.remainingMS(now))}`, "bad", 7_000);
@@ -157,11 +165,13 @@ export class Painter {
   drawCursor(): void {
     const { stage } = this.parts;
     const { cursor, mark } = this;
-    mark.hidden = !cursor || stage.camera.scale < cursorFromScale;
+    mark.hidden = !cursor || (cursor.by !== "keys" && stage.camera.scale < cursorFromScale);
     if (mark.hidden || !cursor) return;
     const { left, top, side } = stage.squareOf(cursor.x, cursor.y);
-    mark.style.transform = `translate(${left}px, ${top}px)`;
-    mark.style.width = mark.style.height = `${side}px`;
+    const around = cursor.by === "keys" ? Math.max(0, reticleSide - side) / 2 : 0;
+    mark.style.transform = `translate(${left - around}px, ${top - around}px)`;
+    mark.style.width = mark.style.height = `${side + 2 * around}px`;
+    mark.toggleAttribute("data-reticle", around > 0);
     mark.dataset.by = cursor.by;
     mark.toggleAttribute("data-chosen", cursor.chosen);
   }
@@ -174,7 +184,8 @@ export class Painter {
     this.parts.changed();
   }
 
-  private approach(x: number, y: number): void {
+  private approach(x: number, y: number, timeMS: number): void {
+    this.approachedMS = timeMS;
     this.parts.stage.camera.flyTo(x + 0.5, y + 0.5, closeScale);
     this.parts.stage.request();
   }
@@ -214,8 +225,8 @@ function reason(m: Refused, waitMS: number): string {
   switch (m.code) {
     case 5: return t("refused.cooldown", { when: soon(waitMS) });
     case 6:
-    case 7: return t("refused.session");
-    case 11: return t("refused.expired");
+    case tokenExpired: return t("refused.session");
+    case expired: return t("refused.expired");
     case 12: return t("refused.readonly");
     case 13:
     case 17: return t("refused.unavailable");

@@ -25,6 +25,11 @@ const defaults: Preferences = {
   minimap: true, pad: false, heat: false, pickWrong: false, damageAlert: true,
 };
 
+/** Where not every text makes sense. */
+const choices: Partial<Record<keyof Preferences, readonly unknown[]>> = {
+  theme: ["auto", "light", "dark"], confirm: ["auto", "always", "never"], vision: ["all", "protan", "deutan", "tritan", "grey"],
+};
+
 type Listener = (name: keyof Preferences) => void;
 
 const listeners: Listener[] = [];
@@ -37,7 +42,8 @@ export function preference<K extends keyof Preferences>(name: K): Preferences[K]
 export function prefer<K extends keyof Preferences>(name: K, value: Preferences[K]): void {
   if (present[name] === value) return;
   present[name] = value;
-  const chosen = Object.fromEntries(Object.entries(present).filter(([k, v]) => v !== defaults[k as keyof Preferences]));
+  // What another tab kept meanwhile stays.
+  const chosen = Object.fromEntries(Object.entries({ ...kept(), [name]: value }).filter(([k, v]) => v !== defaults[k as keyof Preferences]));
   settings.set("preferences", JSON.stringify(chosen));
   for (const heard of listeners) heard(name);
 }
@@ -51,8 +57,12 @@ export function onPreference(heard: Listener): void {
 function kept(): Partial<Preferences> {
   try {
     const found = JSON.parse(settings.get("preferences") ?? "{}") as Record<string, unknown>;
-    return Object.fromEntries(Object.entries(found).filter(([k, v]) => k in defaults && typeof v === typeof defaults[k as keyof Preferences]));
+    return Object.fromEntries(Object.entries(found).filter(([k, v]) => makesSense(k as keyof Preferences, v)));
   } catch {
     return {};
   }
+}
+
+function makesSense(name: keyof Preferences, value: unknown): boolean {
+  return name in defaults && typeof value === typeof defaults[name] && (choices[name]?.includes(value) ?? true);
 }

@@ -2,7 +2,7 @@
 // and not otherwise.
 
 import { Picture } from "./board/picture";
-import { Camera } from "./camera/camera";
+import { Camera, type Insets } from "./camera/camera";
 import { formatLink, formatShare, parseLink } from "./camera/link";
 import { preference } from "./preferences";
 import { makeRenderer, type Renderer, type View } from "./render/renderer";
@@ -13,6 +13,7 @@ import { byID } from "./ui/dom";
 
 const restMS = 200;
 const rowsAFrame = 1024; // of 512 bytes each
+const overlayTilesAFrame = 4; // of 512 KiB each
 const gridFromScale = 8; // CSS pixels a cell
 const glyphsFromScale = 16;
 const barHigh = 64; // what lies above the canvas
@@ -27,9 +28,10 @@ export interface StagePorts {
 export class Stage {
   picture: Picture | null = null;
   readonly camera = new Camera({ width: 1, height: 1 });
-  readonly renderer: Renderer;
+  renderer: Renderer;
   readonly overlay = new Overlay();
-  private readonly canvas = byID<HTMLCanvasElement>("board");
+  private readonly board = byID("board");
+  private readonly panel = byID("templates");
   private config: Config | null = null;
   private colors: Color[] = []; // as they are shown
   private ratio = 1; // device pixels a CSS pixel
@@ -42,18 +44,19 @@ export class Stage {
   private watched: number[] = [];
 
   constructor(private readonly ports: StagePorts, forceFlat: boolean, private readonly kiosk: boolean) {
-    this.renderer = makeRenderer(this.canvas, forceFlat, () => this.restore());
+    this.renderer = makeRenderer(this.board, forceFlat, { renewed: () => this.restore(), gone: () => this.fallBack() });
     const motion = matchMedia("(prefers-reduced-motion: reduce)");
     const still = () => (this.camera.still = motion.matches);
     motion.addEventListener("change", still);
     still();
     const observer = new ResizeObserver((entries) => this.resized(entries));
     try {
-      observer.observe(this.canvas, { box: "device-pixel-content-box" });
+      observer.observe(this.board, { box: "device-pixel-content-box" });
     } catch {
-      observer.observe(this.canvas); // Safari does not tell
+      observer.observe(this.board); // Safari does not tell
     }
     observer.observe(byID("dock"));
+    observer.observe(this.panel);
     addEventListener("resize", () => this.resize()); // also another ratio, on another screen
     // By now the address may be that of the last view again: rest writes it there.
     addEventListener("hashchange", (e) => this.followLink(new URL(e.newURL).hash));
@@ -96,7 +99,7 @@ export class Stage {
       // A pause before this frame is no motion that was missed.
       this.camera.step(Math.min(50, now - this.lastFrameMS));
       this.lastFrameMS = now;
-      this.draw(this.shown ? rowsAFrame : Infinity);
+      this.draw(this.shown);
       this.ports.drawn();
       if (this.camera.moving) this.request();
       this.awaitRest();
@@ -124,7 +127,7 @@ export class Stage {
   /** One pixel of the window for one of the canvas. */
   actualSize(): void {
     const { camera } = this;
-    camera.easeZoomAt(1 / camera.scale, camera.middleX, camera.middleY);
+    camera.easeZoomTo(1, camera.middleX, camera.middleY);
     this.request();
   }
 
@@ -153,10 +156,15 @@ export class Stage {
     return location.origin + formatShare(x, y, Math.max(12, this.camera.scale));
   }
 
-  /** Whether a cell is in the window, or will be when the camera has arrived. */
+  /** Whether a cell is seen in the window, or will be when the camera has arrived. */
   shows(x: number, y: number): boolean {
-    const seen = this.inView();
-    return this.camera.moving || (x >= seen.x && y >= seen.y && x < seen.x + seen.width && y < seen.y + seen.height);
+    return this.camera.moving || this.camera.shows(x, y);
+  }
+
+  /** A panel came, went or grew. */
+  cover(): void {
+    this.camera.cover(this.insets());
+    this.request();
   }
 
   /** The cells in the window. */
@@ -181,10 +189,11 @@ export class Stage {
     };
   }
 
-  private draw(rowsMost = Infinity): void {
-    const more = this.picture?.flush((shard, tile, firstRow, rows) => this.renderer.upload(shard, tile, firstRow, rows), rowsMost);
-    if (more) this.request();
-    this.overlay.flush(this.renderer);
+  /** bounded: what takes long is spread over frames. */
+  private draw(bounded = false): void {
+    const more = this.picture?.flush((shard, tile, firstRow, rows) => this.renderer.upload(shard, tile, firstRow, rows), bounded ? rowsAFrame : Infinity);
+    const moreAbove = this.overlay.flush(this.renderer, bounded ? overlayTilesAFrame : Infinity);
+    if (more || moreAbove) this.request();
     if (!this.picture?.ready) return;
     this.renderer.draw(this.view());
     if (this.shown) return;
@@ -194,28 +203,43 @@ export class Stage {
   }
 
   private resized(entries: ResizeObserverEntry[]): void {
-    const box = entries.find((e) => e.target === this.canvas)?.devicePixelContentBoxSize?.[0];
+    if (entries.every((e) => e.target === this.panel)) return this.cover();
+    const box = entries.find((e) => e.target === this.board)?.devicePixelContentBoxSize?.[0];
     if (box) this.exact = { width: box.inlineSize, height: box.blockSize };
     this.resize();
   }
 
   private resize(): void {
-    const { clientWidth, clientHeight } = this.canvas;
+    const { clientWidth, clientHeight } = this.board;
     const { exact } = this;
     this.ratio = devicePixelRatio || 1;
     // At 125 % the rounded CSS size may be a pixel off, which blurs every cell.
     const near = (told: number | undefined, css: number) => (told !== undefined && Math.abs(told - css * this.ratio) < 2 ? told : Math.round(css * this.ratio));
     const width = near(exact?.width, clientWidth);
     const height = near(exact?.height, clientHeight);
-    if (this.canvas.width !== width || this.canvas.height !== height) this.renderer.resize(width, height);
-    const dock = byID("dock").getBoundingClientRect();
-    const dockHigh = dock.height === 0 ? 0 : Math.max(0, clientHeight - dock.top);
+    if (this.renderer.canvas.width !== width || this.renderer.canvas.height !== height) this.renderer.resize(width, height);
     // Messages and the inspector lie above the dock, however high it is.
-    document.documentElement.style.setProperty("--dock", `${dockHigh}px`);
-    this.camera.resize(clientWidth, clientHeight, { top: this.kiosk ? 0 : barHigh, bottom: dockHigh });
+    document.documentElement.style.setProperty("--dock", `${this.dockHigh()}px`);
+    this.camera.resize(clientWidth, clientHeight, this.insets());
     if (this.kiosk && !parseLink(location.hash)) this.fit(false);
     this.draw();
     this.request();
+  }
+
+  private dockHigh(): number {
+    const dock = byID("dock").getBoundingClientRect();
+    return dock.height === 0 ? 0 : Math.max(0, this.board.clientHeight - dock.top);
+  }
+
+  /** What the bars cover, and the panel of templates: on phones a sheet above the dock, elsewhere at the end of a line. */
+  private insets(): Insets {
+    const { clientWidth, clientHeight } = this.board;
+    const { offsetLeft, offsetTop, offsetWidth } = this.panel; // unlike its rectangle not moved while it rises
+    const insets = { top: this.kiosk ? 0 : barHigh, right: 0, bottom: this.dockHigh(), left: 0 };
+    if (offsetWidth === 0) return insets;
+    if (offsetWidth === clientWidth) return { ...insets, bottom: Math.max(insets.bottom, clientHeight - offsetTop) };
+    const atLeft = offsetLeft < clientWidth / 2;
+    return { ...insets, left: atLeft ? offsetLeft + offsetWidth : 0, right: atLeft ? 0 : clientWidth - offsetLeft };
   }
 
   private followLink(hash: string): boolean {
@@ -225,6 +249,12 @@ export class Stage {
     this.lastView = ""; // the address may hold more than the view
     this.request();
     return true;
+  }
+
+  private fallBack(): void {
+    this.renderer = makeRenderer(this.board, true, { renewed: () => {}, gone: () => {} });
+    this.resize();
+    this.restore();
   }
 
   private restore(): void {

@@ -1,10 +1,11 @@
 import { Camera, scaleMax } from "../src/camera/camera";
 import { parsePlace } from "../src/camera/link";
+import { formatTemplateLink } from "../src/templates/link";
 import { close, equal, test } from "./harness";
 
 function camera(): Camera {
   const c = new Camera({ width: 1000, height: 1000 });
-  c.resize(800, 600, { top: 60, bottom: 100 });
+  c.resize(800, 600, { top: 60, right: 0, bottom: 100, left: 0 });
   c.jumpTo(500, 500, 4);
   return c;
 }
@@ -73,10 +74,40 @@ test("revealing a cell pans no further than it must", () => {
   close(px, 800 - 64, 1e-6);
 });
 
+test("a panel covers a part of the window: the canvas stays, and what it hides is revealed beside it", () => {
+  const c = camera();
+  const before = c.toWindow(400.5, 500.5);
+  c.cover({ top: 60, right: 350, bottom: 100, left: 0 });
+  const after = c.toWindow(400.5, 500.5);
+  close(after.px, before.px, 1e-9);
+  close(after.py, before.py, 1e-9);
+  equal([c.middleX, c.shows(500, 500), c.shows(530, 500)], [225, true, false]);
+  c.reveal(530, 500);
+  equal(c.shows(530, 500), true);
+  close(c.toWindow(530.5, 500.5).px, 800 - 350 - 64, 1e-6);
+});
+
+test("where little is free a cell is revealed in the middle half of it", () => {
+  const c = camera();
+  c.cover({ top: 60, right: 0, bottom: 440, left: 0 });
+  c.reveal(500, 900);
+  const { py } = c.toWindow(500.5, 900.5);
+  close(py, 160 - 25, 1e-6);
+});
+
+test("a zoom to a scale ends there, however often it is asked for", () => {
+  const c = camera();
+  c.easeZoomTo(1, 400, 300);
+  c.step(30);
+  c.easeZoomTo(1, 400, 300);
+  for (let i = 0; i < 100 && c.moving; i++) c.step(16);
+  equal(c.scale, 1);
+});
+
 test("from 0.1 to 64 every scale can be had, on any canvas", () => {
   for (const side of [3, 500, 1000, 4096]) {
     const c = new Camera({ width: side, height: side });
-    c.resize(1200, 800, { top: 64, bottom: 100 });
+    c.resize(1200, 800, { top: 64, right: 0, bottom: 100, left: 0 });
     c.zoomAt(1e-9, 0, 0);
     equal(c.scale <= 0.1, true, `${side}: ${c.scale} <= 0.1`);
     c.zoomAt(1e9, 0, 0);
@@ -86,7 +117,7 @@ test("from 0.1 to 64 every scale can be had, on any canvas", () => {
 
 test("a canvas that is larger than the farthest view can still be fitted", () => {
   const c = new Camera({ width: 4096, height: 4096 });
-  c.resize(320, 568, { top: 64, bottom: 230 });
+  c.resize(320, 568, { top: 64, right: 0, bottom: 230, left: 0 });
   c.jumpTo(2048, 2048, c.fitScale);
   equal(c.scale, c.fitScale);
   equal(c.fitScale < 0.1, true);
@@ -140,6 +171,8 @@ test("a place is read as people write it", () => {
     equal(parsePlace(text), { x: 120, y: 44, scale: null }, text);
   }
   equal(parsePlace("120, 44, 2.5"), { x: 120, y: 44, scale: 2.5 });
-  equal(parsePlace("https://wall.example/#7,8,16"), { x: 7, y: 8, scale: 16 });
+  const link = formatTemplateLink({ url: "https://host/a.png", x: 1, y: 2, width: null, name: "a b" });
+  for (const more of ["", link, "&lang=de"]) equal(parsePlace(`https://wall.example/#7,8,16${more}`), { x: 7, y: 8, scale: 16 }, more);
+  equal(parsePlace(`https://wall.example/?x=7&y=8&zoom=16#${link}`), { x: 7, y: 8, scale: 16 });
   for (const bad of ["", "120", "a, b", "-1, 2", "1,2,3,4", "1.5, 2", "https://wall.example/", "https://wall.example/?x=1", "99999, 1"]) equal(parsePlace(bad), null, bad);
 });

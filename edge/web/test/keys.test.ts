@@ -13,6 +13,7 @@ test("a key counts by its place where the layout has no Latin letters, or no dig
   const of = (key: string, code: string, shiftKey = false) => keyOf({ key, code, shiftKey });
   equal([of("ق", "KeyR"), of("ц", "KeyW"), of("&", "Digit1"), of("1", "Digit1", true)], ["r", "w", "1", "1"]);
   equal([of("a", "KeyQ"), of("W", "KeyW", true), of("?", "Minus", true), of("Enter", "Enter"), of("ArrowUp", "ArrowUp"), of("@", "Digit0", true)], ["a", "W", "?", "Enter", "ArrowUp", "@"]);
+  equal([of("-", "Digit6"), of("6", "Digit6", true)], ["-", "6"], "a character that is a command wins");
 });
 
 test("digits choose colours, 0 the tenth", () => {

@@ -3,6 +3,9 @@ import { Picture } from "../src/board/picture";
 import { faultOf, snapshot } from "../src/board/snapshot";
 import { heatRamp } from "../src/render/heat";
 import { seen } from "../src/render/vision";
+import { prefer, preference } from "../src/preferences";
+import { settings } from "../src/ui/dom";
+import { say, sayAtRest } from "../src/ui/toasts";
 import { close, equal, test } from "./harness";
 
 const size = { width: 1000, height: 600 };
@@ -115,4 +118,25 @@ test("a snapshot has the true colours, each cell a square", async () => {
   const pixel = (x: number, y: number) => Array.from(context.getImageData(x, y, 1, 1).data);
   for (const [x, y] of [[2, 0], [3, 1]]) equal(pixel(x, y), [0xe5, 0, 0, 255], `${x}, ${y}`);
   for (const [x, y] of [[1, 0], [4, 0], [2, 2]]) equal(pixel(x, y), [255, 255, 255, 255], `${x}, ${y}`);
+});
+
+test("what another tab chose meanwhile is kept", () => {
+  settings.set("preferences", '{"heat":true,"vision":"ultraviolet"}');
+  prefer("grid", false);
+  equal([settings.get("preferences"), preference("heat")], ['{"heat":true,"grid":false}', false]);
+  prefer("grid", true);
+  equal(settings.get("preferences"), '{"heat":true}');
+});
+
+test("every outcome is said, and of the cursor's way only where it rests", async () => {
+  const live = document.createElement("p");
+  live.id = "live";
+  document.body.append(live);
+  sayAtRest("1, 1");
+  say("placed");
+  say("too early");
+  sayAtRest("1, 2");
+  await new Promise<void>((resolve) => new MutationObserver(() => live.children.length === 3 && resolve()).observe(live, { childList: true }));
+  equal([...live.children].map((child) => child.textContent), ["placed", "too early", "1, 2"]);
+  live.remove();
 });

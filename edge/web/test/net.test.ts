@@ -351,7 +351,7 @@ test("a question is urgent until something is heard", () => {
   equal([p.look(20_000 + answerMS + 1), p.urgent], ["doubtful", false]);
 });
 
-const facts = { state: { kind: "live" } as const, readOnly: false, newBuild: false, signedIn: true, keptMS: null, nowMS: 0 };
+const facts = { state: { kind: "live" } as const, readOnly: false, newBuild: false, signedIn: true, slow: false, keptMS: null, nowMS: 0 };
 
 test("the banner tells the gravest thing, and nothing when all is well", () => {
   equal(noticeFor(facts), null);
@@ -359,6 +359,7 @@ test("the banner tells the gravest thing, and nothing when all is well", () => {
   equal(noticeFor({ ...facts, newBuild: true, readOnly: true })?.text.startsWith("Read-only"), true);
   equal(noticeFor({ ...facts, state: { kind: "waiting", retryAtMS: 2500 } })?.text, "Connection lost. Trying again in 3 seconds");
   equal(noticeFor({ ...facts, state: { kind: "silent" } })?.button, "try");
+  equal([false, true].map((slow) => noticeFor({ ...facts, state: { kind: "connecting" }, slow })?.button), [undefined, "try"]);
   equal(noticeFor({ ...facts, state: { kind: "polling" }, readOnly: true })?.text.includes("WebSocket"), true);
   const offline = noticeFor({ ...facts, state: { kind: "connecting" }, keptMS: Date.UTC(2026, 10, 15, 12) });
   equal(/^You are offline\. This is the canvas of your last visit \(Nov 1[456], 2026, .+\)\.$/.test(offline?.text ?? ""), true, offline?.text);

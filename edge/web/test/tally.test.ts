@@ -76,9 +76,33 @@ test("a shard that is not here yet is unknown, and counted when it comes", () =>
 test("the next wrong pixel is the nearest that is neither skipped nor hidden", () => {
   const c = counting();
   c.place("a", 0, 0, 5, [1, 2, 0, 1, 2]);
-  const next = (x: number, hidden: number[] = [], skip: number[] = []) => c.tally.nearest({ x, y: 0, among: [{ id: "a", hidden }], skip });
-  equal([next(4), next(2), next(2, [2]), next(0, [], [0])], [{ x: 4, y: 0, color: 2 }, { x: 1, y: 0, color: 2 }, { x: 3, y: 0, color: 1 }, { x: 1, y: 0, color: 2 }]);
-  equal([next(0, [1, 2]), c.tally.nearest({ x: 0, y: 0, among: [], skip: [] })], [null, null]);
+  const next = (x: number, hidden: number[] = [], skip: number[] = []) => {
+    c.tally.arrange([{ id: "a", hidden }]);
+    return c.tally.nearest({ x, y: 0, skip });
+  };
+  const at = (x: number, color: number) => ({ id: "a", x, y: 0, color });
+  equal([next(4), next(2), next(2, [2]), next(0, [], [0])], [at(4, 2), at(1, 2), at(3, 1), at(1, 2)]);
+  equal(next(0, [1, 2]), null);
+  c.tally.arrange([]);
+  equal(c.tally.nearest({ x: 0, y: 0, skip: [] }), null);
+});
+
+test("what a template above has is no part of the one below, unless it is hidden there", () => {
+  const c = counting();
+  c.place("above", 1, 0, 2, [3, none]);
+  c.place("below", 0, 0, 4, [5, 6, 7, 0]);
+  const stack = (hidden: number[]) => [{ id: "above", hidden }, { id: "below", hidden: [] }];
+  c.tally.arrange(stack([]));
+  equal(c.counts(), [["above", 1, 1, 1, 0], ["below", 3, 3, 2, 0]]);
+  c.paint(1, 0, 3); // right above, where below wants something else
+  equal(c.counts(), [["above", 1, 1, 0, 0], ["below", 3, 3, 2, 0]]);
+  equal(c.tally.nearest({ x: 1, y: 0, skip: [0] }), { id: "below", x: 2, y: 0, color: 7 });
+  c.paint(3, 0, 9);
+  c.tally.arrange(stack([3]));
+  equal(c.counts()[1], ["below", 4, 4, 4, 1], "damage that was done is not forgotten");
+  c.tally.drop("above");
+  c.tally.arrange([{ id: "below", hidden: [] }]);
+  equal(c.tally.nearest({ x: 1, y: 0, skip: [] }), { id: "below", x: 1, y: 0, color: 6 });
 });
 
 test("a template that is gone is counted no longer", () => {

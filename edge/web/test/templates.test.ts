@@ -5,6 +5,7 @@ import { formatTemplateLink, parseTemplateLink } from "../src/templates/link";
 import { mapToPalette, Nearest, oklab } from "../src/templates/mapping";
 import { Overlay } from "../src/templates/overlay";
 import { Pace } from "../src/templates/pace";
+import { inParallel, listedNow } from "../src/templates/intake";
 import { addressIn } from "../src/templates/sources";
 import { frameAt, none, type Distance, type Dithering } from "../src/templates/template";
 import { Trouble } from "../src/templates/trouble";
@@ -94,8 +95,8 @@ test("a community's list is read, relative addresses and animations with it", ()
     ],
   });
   equal(templates, [
-    { name: "one", sources: ["https://host/lists/a.png", "https://other/a.png"], x: 5, y: -6, frames: null },
-    { name: "two", sources: ["https://other/b.png"], x: 1, y: 2, frames: { width: 10, height: 8, count: 3, seconds: 60, start: 1000, looping: true } },
+    { name: "one", sources: ["https://host/lists/a.png", "https://other/a.png"], list: "https://host/lists/main.json", x: 5, y: -6, frames: null },
+    { name: "two", sources: ["https://other/b.png"], list: "https://host/lists/main.json", x: 1, y: 2, frames: { width: 10, height: 8, count: 3, seconds: 60, start: 1000, looping: true } },
   ]);
 });
 
@@ -178,4 +179,48 @@ test("of two templates the first is on top, and a hidden colour shows what is be
   overlay.show(size, [{ ...slot, shape: shape([7]), x: -1, y: 0, hidden: [] }, { ...slot, shape: shape([8]), x: 0, y: 3, hidden: [] }]);
   overlay.flush(renderer);
   equal([Array.from(seen.get(0)?.subarray(0, 2) ?? []), seen.get(0)?.[2 * 3 * 512], seen.get(1)?.some((v) => v > 0)], [[0, 0], 8, false]);
+});
+
+test("where templates change only those tiles are made anew, and few at a time", () => {
+  const overlay = new Overlay();
+  const size = { width: 2048, height: 512 };
+  const slot = { opacity: 1, dots: true, highlight: false, hidden: [] };
+  const cell = { width: 1, height: 1, cells: Uint16Array.of(3) };
+  const wide = { width: 2048, height: 1, cells: new Uint16Array(2048) };
+  let came: number[] = [];
+  let slots = 0;
+  const renderer = { uploadOverlay: (shard: number) => void came.push(shard), setSlots: () => void slots++ };
+  const flush = (most?: number) => {
+    came = [];
+    return [overlay.flush(renderer, most), came.length, slots];
+  };
+  const show = (x: number) => overlay.show(size, [{ ...slot, shape: cell, x, y: 0 }, { ...slot, shape: wide, x: 0, y: 5 }]);
+  show(0);
+  show(0);
+  equal([flush(3), flush(3)], [[true, 3, 0], [false, 1, 1]], "the slots come with the last of the tiles");
+  show(0);
+  equal(flush(), [false, 0, 2]);
+  show(600);
+  equal(flush(), [false, 2, 3]);
+  equal([came.includes(0), came.includes(1)], [true, true]);
+});
+
+test("images are fetched a few at a time, and come back in order", async () => {
+  let [now, most] = [0, 0];
+  const results = await inParallel([5, 4, 3, 2, 1, 0], async (ticks) => {
+    most = Math.max(most, ++now);
+    for (let i = 0; i < ticks; i++) await Promise.resolve();
+    now--;
+    return 10 * ticks;
+  });
+  equal([results, most], [[50, 40, 30, 20, 10, 0], 4]);
+});
+
+test("a list is asked what it says of its template by now", async () => {
+  const item = { name: "one", sources: ["https://host/new.png"], x: 7, y: 8 };
+  const list = `data:application/json;base64,${btoa(JSON.stringify({ templates: [{ ...item, name: "other", sources: ["https://host/other.png"] }, item] }))}`;
+  const ask = async (list: string | null, name: string, source: string) => (await listedNow({ list, name, sources: [source] }))?.name ?? null;
+  equal([await ask(list, "one", "https://host/old.png"), await ask(list, "renamed", "https://host/other.png"), await ask(list, "gone", "https://host/old.png")], ["one", "other", null]);
+  equal([await ask(null, "one", ""), await ask("data:application/json;base64,e30=", "one", "")], [null, null]);
+  equal((await listedNow({ list, name: "one", sources: [""] }))?.x, 7);
 });

@@ -1,15 +1,18 @@
 // Where the page looks. All lengths on the screen are CSS pixels; a cell is one
 // pixel of the canvas. The middle of the free part of the window, between the
-// bars above and below, is where x and y are seen.
+// bars and panels at its rims, is where x and y are seen.
 
 import type { Size } from "../wire/geometry";
 
 export const scaleMax = 64;
 const scaleFar = 0.1; // farther only where a larger canvas would not fit
 
+/** What covers the window from its rims. */
 export interface Insets {
   top: number;
+  right: number;
   bottom: number;
+  left: number;
 }
 
 interface Flight {
@@ -37,7 +40,7 @@ export class Camera {
   scale = 1; // CSS pixels a cell
   width = 1; // of the window
   height = 1;
-  insets: Insets = { top: 0, bottom: 0 };
+  insets: Insets = { top: 0, right: 0, bottom: 0, left: 0 };
   /** For people who asked for less motion: every move is a jump. */
   still = false;
   private flight: Flight | null = null;
@@ -58,12 +61,29 @@ export class Camera {
     this.clamp();
   }
 
+  /** A panel came or went: the canvas stays where it lies. */
+  cover(insets: Insets): void {
+    const { x, y } = this.toBoard(0, 0);
+    this.insets = insets;
+    this.x = x + this.middleX / this.scale;
+    this.y = y + this.middleY / this.scale;
+    this.clamp();
+  }
+
   get middleX(): number {
-    return this.width / 2;
+    return (this.insets.left + this.width - this.insets.right) / 2;
   }
 
   get middleY(): number {
     return (this.insets.top + this.height - this.insets.bottom) / 2;
+  }
+
+  get freeWidth(): number {
+    return this.width - this.insets.left - this.insets.right;
+  }
+
+  get freeHeight(): number {
+    return this.height - this.insets.top - this.insets.bottom;
   }
 
   /** The canvas point under a point of the window, in cells, not rounded. */
@@ -77,8 +97,8 @@ export class Camera {
 
   get fitScale(): number {
     const margin = 24;
-    const wide = (this.width - margin) / this.board.width;
-    const high = (this.height - this.insets.top - this.insets.bottom - margin) / this.board.height;
+    const wide = (this.freeWidth - margin) / this.board.width;
+    const high = (this.freeHeight - margin) / this.board.height;
     return Math.min(scaleMax, Math.max(0.01, Math.min(wide, high)));
   }
 
@@ -101,10 +121,14 @@ export class Camera {
 
   /** Zooms smoothly; calls while one is under way add up. */
   easeZoomAt(factor: number, px: number, py: number): void {
-    if (this.still) return this.zoomAt(factor, px, py);
+    this.easeZoomTo((this.zoom?.scale ?? this.scale) * factor, px, py);
+  }
+
+  /** Zooms smoothly to a scale, whatever is under way. */
+  easeZoomTo(scale: number, px: number, py: number): void {
+    if (this.still) return this.zoomAt(scale / this.scale, px, py);
     this.flight = this.drift = null;
-    const goal = (this.zoom?.scale ?? this.scale) * factor;
-    this.zoom = { scale: Math.min(scaleMax, Math.max(this.scaleMin, goal)), atX: px, atY: py };
+    this.zoom = { scale: Math.min(scaleMax, Math.max(this.scaleMin, scale)), atX: px, atY: py };
   }
 
   flyTo(x: number, y: number, scale: number): void {
@@ -123,12 +147,21 @@ export class Camera {
     this.clamp();
   }
 
-  /** Pans no further than it takes to see cell (x, y) clear of the window's rim. */
+  /** Whether the middle of cell (x, y) is in the free part of the window. */
+  shows(x: number, y: number): boolean {
+    const { px, py } = this.toWindow(x + 0.5, y + 0.5);
+    const { top, right, bottom, left } = this.insets;
+    return px >= left && py >= top && px < this.width - right && py < this.height - bottom;
+  }
+
+  /** Pans no further than it takes to see cell (x, y) clear of the rim of the window's free part. */
   reveal(x: number, y: number): void {
     const { px, py } = this.toWindow(x + 0.5, y + 0.5);
-    const rim = Math.min(64, this.width / 4);
-    const dx = Math.max(rim - px, 0) + Math.min(this.width - rim - px, 0);
-    const dy = Math.max(this.insets.top + rim - py, 0) + Math.min(this.height - this.insets.bottom - rim - py, 0);
+    const { top, right, bottom, left } = this.insets;
+    const rimX = Math.min(64, this.freeWidth / 4);
+    const rimY = Math.min(64, this.freeHeight / 4);
+    const dx = Math.max(left + rimX - px, 0) + Math.min(this.width - right - rimX - px, 0);
+    const dy = Math.max(top + rimY - py, 0) + Math.min(this.height - bottom - rimY - py, 0);
     if (dx !== 0 || dy !== 0) this.panBy(dx, dy);
   }
 
@@ -150,6 +183,10 @@ export class Camera {
 
   stop(): void {
     this.flight = this.zoom = this.drift = null;
+  }
+
+  get flying(): boolean {
+    return this.flight !== null;
   }
 
   get moving(): boolean {

@@ -26,9 +26,9 @@ function plain(hash: string): string {
 
 /** Reads what a person types or pastes: "120, 44", "(120 44)", "120,44,16", a link. Null for anything else. */
 export function parsePlace(text: string): Place | null {
-  const link = /#[\d.,]+$/.exec(text.trim());
-  if (link) return parseLink(link[0]);
-  const shared = /^https?:[^?#\s]*(\?[^#\s]*)$/.exec(text.trim());
+  const link = parseLink(/#\S+$/.exec(text.trim())?.[0] ?? "");
+  if (link) return link;
+  const shared = /^https?:[^?#\s]*(\?[^#\s]*)/.exec(text.trim());
   if (shared) return parseLink(viewOf(new URLSearchParams(shared[1])));
   const numbers = latin(text).trim().replace(/^\((.*)\)$/, "$1").trim();
   return parseLink(`#${numbers.split(/\s*[,;]\s*|\s+/).join(",")}`);

@@ -1,6 +1,6 @@
 // What the page says, in the language of whoever reads it. English is part of the
 // bundle and stands in for what a language lacks; every other language is a file
-// of its own that is fetched before the page is shown.
+// of its own that is fetched when the page is loaded.
 //
 //	en.json, de.json ...  key -> text, or key -> one text for each plural form
 //

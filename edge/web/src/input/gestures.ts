@@ -16,7 +16,7 @@ export interface Point {
 
 export interface Intents {
   hover(x: number, y: number): void;
-  tap(x: number, y: number, kind: PointerKind): void;
+  tap(x: number, y: number, kind: PointerKind, timeMS: number): void;
   hold(x: number, y: number): void;
   /** A finger rests, then moves. ripe: lifting now is a hold. False: there is nothing to aim at here. */
   aim(x: number, y: number, ripe: boolean): boolean;
@@ -91,11 +91,11 @@ export class Gestures {
       const { ripe } = this;
       this.endAim();
       if (ripe) this.intents.hold(p.x, p.y);
-      else this.intents.tap(p.x, p.y, p.kind);
+      else this.intents.tap(p.x, p.y, p.kind, p.timeMS);
     } else if (this.moved) {
       const { vx, vy } = this.velocity.at(p.timeMS);
       if (vx !== 0 || vy !== 0) this.intents.fling(vx, vy);
-    } else this.intents.tap(p.x, p.y, p.kind);
+    } else this.intents.tap(p.x, p.y, p.kind, p.timeMS);
   }
 
   cancel(id: number): void {

@@ -12,10 +12,13 @@ export type Command =
 
 const digitsMS = 700;
 
+/** Characters that are commands, and that some layouts have where others have a digit. */
+const bound = /^[-+=?]$/;
+
 /** The key as the shortcuts name it: by its place where the layout has no Latin letters, or digits only with Shift. */
 export function keyOf({ key, code, shiftKey }: { key: string; code: string; shiftKey: boolean }): string {
   const place = /^(?:Key([A-Z])|Digit([0-9]))$/.exec(code);
-  if (place?.[2] && !shiftKey) return place[2];
+  if (place?.[2] && !shiftKey && !bound.test(key)) return place[2];
   return place?.[1] && key.length === 1 && key > "~" ? place[1].toLowerCase() : key;
 }
 

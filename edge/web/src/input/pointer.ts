@@ -16,7 +16,7 @@ export function bindPointers(target: HTMLElement, intents: Omit<Intents, "later"
   const fingers = new Set<number>();
   const gestures = new Gestures({
     ...intents,
-    tap: (x, y, kind) => (middle ? intents.pick(x, y) : intents.tap(x, y, kind)),
+    tap: (x, y, kind, timeMS) => (middle ? intents.pick(x, y) : intents.tap(x, y, kind, timeMS)),
     later(ms, f) {
       const timer = setTimeout(f, ms);
       return () => clearTimeout(timer);

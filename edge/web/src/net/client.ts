@@ -24,6 +24,7 @@ const pollMaxMS = 10_000;
 const hideAfterMS = 60_000;
 const signInEveryMS = 30_000;
 const keepEveryMS = 120_000;
+const hopelessMS = 2_000; // a connect that is older when the network changes was begun on another one
 
 const closeOutdated = 4002;
 const closeToken = 4003;
@@ -53,7 +54,9 @@ export class Client {
   private bestRoundTripMS = Infinity;
   private aheadMS = 0; // the server's clock, of that reading
   private hideTimer = 0;
-  private wakeUp: () => void = () => {};
+  private readonly pauses = new Set<() => void>(); // each ends one
+  private connectingSince = 0;
+  private hurried = false; // somebody asked for the next try at once
 
   constructor(private readonly start: Start, private readonly post: (m: FromWorker, transfer?: Transferable[]) => void) {
     this.session = start.session;
@@ -65,7 +68,7 @@ export class Client {
         for (const number of this.outbox.settle(shard, seq)) post({ kind: "settled", number });
       },
       owed: () => this.outbox.shards(),
-      sleep,
+      sleep: (ms) => this.pause(ms).then(() => {}),
     });
   }
 
@@ -86,6 +89,9 @@ export class Client {
       if (ending.code === closeToken) this.session = this.session && { ...this.session, expires: 0 };
       tries = welcomed && Date.now() - from >= livedMS ? 1 : tries + 1;
       unopened = ending.opened ? 0 : unopened + 1;
+      const hurried = this.hurried;
+      this.hurried = false;
+      if (hurried) continue;
       let waitMS = fullJitter(tries, Math.random);
       if (this.bye) waitMS = spread(this.bye.minMS, this.bye.maxMS, Math.random);
       this.bye = null;
@@ -123,10 +129,13 @@ export class Client {
     this.outbox.add(p, this.ready);
   }
 
-  /** Ends a wait, or asks a connection that seems to live whether it does. */
+  /** Ends a wait or a connect that takes too long, or asks a connection that seems to live whether it does. */
   wake(why: "person" | "network" | "shown"): void {
-    this.wakeUp();
-    if (this.state.kind === "silent" && why === "person") this.socket?.close();
+    for (const end of this.pauses) end();
+    if (this.socket && !this.socket.open && performance.now() - this.connectingSince > hopelessMS) {
+      this.hurried = true;
+      this.socket.close();
+    } else if (this.state.kind === "silent" && why === "person") this.socket?.close();
     else if (this.ready) this.ping(why === "network");
   }
 
@@ -167,13 +176,15 @@ export class Client {
 
   private async showByHTTP(): Promise<void> {
     this.sync.follow();
-    try {
-      const { config, keptMS } = await fetchInfo(this.start.origin);
-      if (this.ready) return;
-      this.configure(config);
-      if (keptMS !== null) this.post({ kind: "kept", timeMS: keptMS });
-    } catch {
-      // init says the same, as soon as there is one.
+    for (let tries = 0; !this.config; tries++) {
+      try {
+        const { config, keptMS } = await fetchInfo(this.start.origin);
+        if (this.config) return; // init said the same
+        this.configure(config);
+        if (keptMS !== null) this.post({ kind: "kept", timeMS: keptMS });
+      } catch {
+        await this.pause(fullJitter(tries, Math.random));
+      }
     }
   }
 
@@ -218,7 +229,8 @@ export class Client {
 
   private connect(): Promise<Ending> {
     const url = `${this.start.origin.replace(/^http/, "ws")}/ws`;
-    this.pulse = new Pulse(Date.now());
+    this.connectingSince = performance.now();
+    this.pulse = new Pulse(this.connectingSince);
     const socket = new Socket(
       url,
       () => socket.send(hello(this.start.instance, canRange, this.session?.token ?? "")),
@@ -255,18 +267,21 @@ export class Client {
   /** Waits; true when wake ended it. */
   private pause(ms: number): Promise<boolean> {
     return new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(false), ms);
-      this.wakeUp = () => {
+      const end = (woken: boolean) => {
         clearTimeout(timer);
-        resolve(true);
+        this.pauses.delete(wake);
+        resolve(woken);
       };
+      const wake = () => end(true);
+      const timer = setTimeout(() => end(false), ms);
+      this.pauses.add(wake);
     });
   }
 
   private heartbeat(): void {
     if (!this.socket) return;
     const now = Date.now();
-    const finding = this.pulse.look(now);
+    const finding = this.pulse.look(performance.now());
     if (finding === "dead") this.socket.close();
     else if (this.ready && finding === "ask") this.ping();
     // An answer may wait behind a catch-up that takes long on a slow line.
@@ -282,12 +297,12 @@ export class Client {
 
   private ping(urgent = false): void {
     const now = Date.now();
-    this.pulse.asked(now, urgent);
+    this.pulse.asked(performance.now(), urgent);
     this.socket?.send(ping(now));
   }
 
   private hear(bytes: Uint8Array): void {
-    this.pulse.hear(Date.now());
+    this.pulse.hear(performance.now());
     if (this.state.kind === "silent") this.enter({ kind: "live" });
     let m: Message | null;
     try {
@@ -396,8 +411,4 @@ export class Client {
     this.aheadMS = aheadMS;
     this.post({ kind: "clock", aheadMS });
   }
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -2,7 +2,7 @@
 // transferred: after posting, the sender has them no longer.
 
 import type { Fault, Job } from "../templates/convert";
-import type { Placed, Progress, Shape, WrongPixel, WrongQuery } from "../templates/template";
+import type { Placed, Progress, Shape, Stack, WrongPixel, WrongQuery } from "../templates/template";
 import type { Allowance, Config } from "../wire/messages";
 
 /** A placement that this page asked for. number rises by one, in order. */
@@ -54,6 +54,7 @@ export type ToWorker =
   | { kind: "place"; place: Place }
   | { kind: "template"; placed: Placed } // to be counted from now on
   | { kind: "templateGone"; id: string }
+  | { kind: "templateStack"; stack: Stack }
   | { kind: "wrongAsked"; query: WrongQuery }
   | { kind: "convert"; job: Job } // to a worker that has no other work
   | { kind: "report"; id: number }

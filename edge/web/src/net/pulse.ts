@@ -8,7 +8,7 @@ const clockEveryMS = 20_000; // asked for the server's clock, however much it sa
 
 export type Finding = "well" | "ask" | "doubtful" | "dead";
 
-/** Times are milliseconds of one clock. */
+/** Times are milliseconds of one clock that nobody sets. */
 export class Pulse {
   private askedMS = -Infinity;
   /** There is a reason to believe that the server does not hear. */

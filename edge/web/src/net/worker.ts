@@ -53,6 +53,7 @@ scope.onmessage = ({ data }) => {
     case "templateGone":
       tally.drop(data.id);
       return client?.pin(tally.shards());
+    case "templateStack": return tally.arrange(data.stack);
     case "wrongAsked": return tell({ kind: "wrong", pixel: tally.nearest(data.query) });
     case "convert": return void answerConvert(data.job);
     case "report":

@@ -26,11 +26,14 @@ interface Scope {
   addEventListener(type: "fetch", hear: (e: Asked) => void): void;
   addEventListener(type: "notificationclick", hear: (e: Clicked) => void): void;
   skipWaiting(): Promise<void>;
-  clients: { matchAll(which: { type: "window" }): Promise<{ focus(): Promise<unknown> }[]>; openWindow(url: string): Promise<unknown> };
+  clients: { matchAll(which: { type: "window"; includeUncontrolled: boolean }): Promise<{ focus(): Promise<unknown> }[]>; openWindow(url: string): Promise<unknown> };
 }
 
 const scope = globalThis as unknown as Scope;
 const cacheName = `pixelwall-page-${buildName}`;
+
+/** A signal without data answers nothing and fails nothing: this long the server is waited for where something is kept. */
+const patienceMS = 4_000;
 
 scope.addEventListener("install", (e) => e.waitUntil(install()));
 scope.addEventListener("activate", (e) => e.waitUntil(forgetOthers()));
@@ -39,10 +42,10 @@ scope.addEventListener("fetch", (e) => {
   if (answer) e.respondWith(answer);
 });
 
-// "Your next pixel is ready": back to the page.
+// "Your next pixel is ready": back to the page, also to one of the first visit, which no service worker controls.
 scope.addEventListener("notificationclick", (e) => {
   e.notification.close();
-  e.waitUntil(scope.clients.matchAll({ type: "window" }).then(([page]) => (page ? page.focus() : scope.clients.openWindow("/"))));
+  e.waitUntil(scope.clients.matchAll({ type: "window", includeUncontrolled: true }).then(([page]) => (page ? page.focus() : scope.clients.openWindow("/"))));
 });
 
 /** Takes the whole build, or fails and is tried again with the next visit. */
@@ -75,11 +78,13 @@ async function ours(path: string): Promise<Response | undefined> {
   return (await caches.open(cacheName)).match(path);
 }
 
-/** The server's answer; another one only where there is none, or a proxy tells that its server is away. */
+/** The server's answer; another one only where none comes in time, or a proxy tells that its server is away. */
 async function fromServer(request: Request, otherwise: () => Promise<Response | undefined>): Promise<Response> {
+  const server = fetch(request);
+  const late = new Promise((resolve) => setTimeout(resolve, patienceMS)).then(otherwise);
   let answer: Response;
   try {
-    answer = await fetch(request);
+    answer = (await Promise.race([server, late])) ?? (await server);
   } catch (err) {
     const found = await otherwise();
     if (found) return found;

@@ -29,7 +29,7 @@ export class FlatRenderer implements Renderer {
   private readonly heat = new HeatPicture();
   private readonly signs = new SignPicture();
 
-  constructor(private readonly canvas: HTMLCanvasElement) {
+  constructor(readonly canvas: HTMLCanvasElement) {
     const context = canvas.getContext("2d");
     if (!context) throw new Error("no 2D context");
     this.context = context;

@@ -11,7 +11,7 @@ import { SignTexture, signSource } from "./glyphs";
 import { HeatTexture, heatSource } from "./heat";
 import { GLOverlay, overlayShader } from "./gl-overlay";
 import type { Slot } from "../templates/overlay";
-import type { Renderer, View } from "./renderer";
+import type { Renderer, RendererNews, View } from "./renderer";
 
 const vertexSource = `#version 300 es
 void main() {
@@ -92,6 +92,9 @@ void main() {
 
 const uniformNames = ["origin", "scale", "viewHeight", "grid", "size", "columns", "board", "palette"] as const;
 
+/** A lost context comes back in a moment, or not at all. */
+const patienceMS = 5_000;
+
 export class GLRenderer implements Renderer {
   readonly kind = "webgl2";
   private readonly gl: WebGL2RenderingContext;
@@ -102,19 +105,26 @@ export class GLRenderer implements Renderer {
   private heat!: HeatTexture; // both made by build
   private signs!: SignTexture;
 
-  constructor(private readonly canvas: HTMLCanvasElement, onLost: () => void) {
+  constructor(readonly canvas: HTMLCanvasElement, news: RendererNews) {
     const gl = canvas.getContext("webgl2", { alpha: true, antialias: false, depth: false, premultipliedAlpha: true });
     if (!gl) throw new Error("no WebGL2 context");
     this.gl = gl;
     this.build();
+    let timer = 0;
     canvas.addEventListener("webglcontextlost", (e) => {
       e.preventDefault(); // asks for a new context
       this.lost = true;
+      timer = setTimeout(() => news.gone(), patienceMS) as unknown as number;
     });
     canvas.addEventListener("webglcontextrestored", () => {
+      clearTimeout(timer);
+      try {
+        this.build();
+      } catch {
+        return news.gone();
+      }
       this.lost = false;
-      this.build();
-      onLost();
+      news.renewed();
     });
   }
 

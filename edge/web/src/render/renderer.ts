@@ -27,6 +27,7 @@ export interface Cells {
 
 export interface Renderer extends OverlayRenderer {
   readonly kind: "webgl2" | "2d";
+  readonly canvas: HTMLCanvasElement;
   /** Size of the drawing area, in device pixels. */
   resize(width: number, height: number): void;
   /** Size of the canvas in cells; forgets all tiles. */
@@ -40,14 +41,28 @@ export interface Renderer extends OverlayRenderer {
   read(x: number, y: number): number;
 }
 
-/** Makes the best renderer that works here. onLost: tiles and palette are gone and wanted again. */
-export function makeRenderer(canvas: HTMLCanvasElement, forceFlat: boolean, onLost: () => void): Renderer {
+export interface RendererNews {
+  /** Tiles and palette are gone, and wanted again. */
+  renewed(): void;
+  /** The renderer will draw no more. */
+  gone(): void;
+}
+
+/** Makes the best renderer that works here, on a canvas inside of board. */
+export function makeRenderer(board: HTMLElement, forceFlat: boolean, news: RendererNews): Renderer {
   if (!forceFlat) {
     try {
-      return new GLRenderer(canvas, onLost);
+      return new GLRenderer(freshCanvas(board), news);
     } catch (err) {
       console.info("pixelwall: no WebGL2 here, drawing with Canvas 2D", err);
     }
   }
-  return new FlatRenderer(canvas);
+  return new FlatRenderer(freshCanvas(board));
+}
+
+/** A canvas that once had a context of one kind never gets another. */
+function freshCanvas(board: HTMLElement): HTMLCanvasElement {
+  const canvas = document.createElement("canvas");
+  board.replaceChildren(canvas);
+  return canvas;
 }

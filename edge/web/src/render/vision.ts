@@ -6,6 +6,7 @@
 // (IEEE TVCG 15/6, 2009, doi 10.1109/TVCG.2009.113), on linear RGB; grey is the
 // relative luminance of WCAG.
 
+import { toLinear } from "../color";
 import type { Preferences } from "../preferences";
 import type { Color } from "../wire/messages";
 
@@ -31,11 +32,6 @@ export function seen(rgb: number, vision: Vision): number {
 
 export function seenAll(colors: Color[], vision: Vision): Color[] {
   return colors.map((c) => ({ ...c, rgb: seen(c.rgb, vision) }));
-}
-
-function toLinear(byte: number): number {
-  const v = byte / 255;
-  return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
 }
 
 function toByte(linear: number): number {

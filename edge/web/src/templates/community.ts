@@ -12,6 +12,7 @@ const depthMax = 4;
 export interface Listed {
   name: string;
   sources: string[];
+  list: string;
   x: number;
   y: number;
   frames: Frames | null;
@@ -82,7 +83,7 @@ function listed(item: unknown, base: string): Listed | null {
   const f = fieldsOf(item);
   const sources = itemsOf(f.sources).flatMap((source) => absolute(source, base) ?? []);
   if (sources.length === 0 || !isWhole(f.x) || !isWhole(f.y)) return null;
-  return { name: textOf(f.name), sources, x: f.x, y: f.y, frames: framesOf(f) };
+  return { name: textOf(f.name), sources, list: base, x: f.x, y: f.y, frames: framesOf(f) };
 }
 
 function framesOf(f: Fields): Frames | null {

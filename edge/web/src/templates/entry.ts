@@ -30,3 +30,8 @@ export function countOf({ progress, template }: Entry): { total: number; wrong: 
   });
   return { total, wrong };
 }
+
+/** Whether there is an address that may have another image by now. */
+export function canRefresh({ template }: Entry): boolean {
+  return template.sources.some((source) => !source.startsWith("data:"));
+}

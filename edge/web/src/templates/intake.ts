@@ -4,8 +4,10 @@
 import { gather, parseList, type List, type Listed } from "./community";
 import { parseTemplateLink, type TemplateLink } from "./link";
 import { addressIn, readAddress, readFile, stemOf } from "./sources";
-import type { Frames } from "./template";
+import type { Frames, Template } from "./template";
 import { Trouble } from "./trouble";
+
+const atOnce = 4; // images
 
 /** What is known of a template at first; x and y are null where nobody said. */
 export interface Draft {
@@ -15,6 +17,7 @@ export interface Draft {
   width: number | null;
   image: Uint8Array<ArrayBuffer>;
   sources: string[];
+  list: string | null;
   frames: Frames | null;
 }
 
@@ -27,7 +30,7 @@ export interface Found {
 export async function fromFile(file: File): Promise<Found> {
   const bytes = await readFile(file);
   if (isText(bytes)) return fromList(parseList(textOf(bytes), location.href), "");
-  return { drafts: [{ name: stemOf(file.name), x: null, y: null, width: null, image: bytes, sources: [], frames: null }], unread: 0 };
+  return { drafts: [{ name: stemOf(file.name), x: null, y: null, width: null, image: bytes, sources: [], list: null, frames: null }], unread: 0 };
 }
 
 /** Text that a person pasted or typed: an image, a list, or a link with a template in it. */
@@ -49,20 +52,47 @@ async function fromAddress(url: URL, where: Pick<Draft, "name" | "x" | "y" | "wi
   const image = await readAddress(url);
   if (isText(image)) return fromList(parseList(textOf(image), url.href), url.href);
   const name = where.name || (url.protocol === "data:" ? "" : stemOf(url.pathname));
-  return { drafts: [{ ...where, name, image, sources: [url.href], frames: null }], unread: 0 };
+  return { drafts: [{ ...where, name, image, sources: [url.href], list: null, frames: null }], unread: 0 };
 }
 
 async function fromList(first: List, address: string): Promise<Found> {
   const read = async (url: string) => parseList(textOf(await readAddress(new URL(url))), url);
   const { templates, unread } = await gather(first, address, read);
+  const images = await inParallel(templates, (template) => firstOf(template.sources));
   const found: Found = { drafts: [], unread };
-  for (const template of templates) {
-    const image = await firstOf(template.sources);
+  templates.forEach((template, i) => {
+    const image = images[i];
     if (image) found.drafts.push(draftOf(template, image));
     else found.unread++;
-  }
+  });
   if (found.drafts.length === 0) throw new Trouble(found.unread > 0 ? "template.trouble.unread" : "template.trouble.empty");
   return found;
+}
+
+/** What its list says of a template now; null where it says nothing, or does not answer. */
+export async function listedNow({ list, name, sources }: Pick<Template, "list" | "name" | "sources">): Promise<Listed | null> {
+  if (!list) return null;
+  try {
+    const { templates } = parseList(textOf(await readAddress(new URL(list))), list);
+    return templates.find((now) => now.sources[0] === sources[0]) ?? templates.find((now) => now.name !== "" && now.name === name) ?? null;
+  } catch (err) {
+    if (!(err instanceof Trouble)) throw err;
+    return null;
+  }
+}
+
+/** The results of work, in order; a few at a time, because a host may count requests. */
+export async function inParallel<T, R>(items: T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  let next = 0;
+  const worker = async () => {
+    while (next < items.length) {
+      const i = next++;
+      results[i] = await work(items[i]);
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+  return results;
 }
 
 /** The image from the first source that has it. */
@@ -77,8 +107,8 @@ export async function firstOf(sources: string[]): Promise<Uint8Array<ArrayBuffer
   return null;
 }
 
-function draftOf({ name, sources, x, y, frames }: Listed, image: Uint8Array<ArrayBuffer>): Draft {
-  return { name: name || stemOf(new URL(sources[0]).pathname), x, y, width: null, image, sources, frames };
+function draftOf({ name, sources, list, x, y, frames }: Listed, image: Uint8Array<ArrayBuffer>): Draft {
+  return { name: name || stemOf(new URL(sources[0]).pathname), x, y, width: null, image, sources, list: list === location.href ? null : list, frames };
 }
 
 /** JSON begins with a brace; no image does. */

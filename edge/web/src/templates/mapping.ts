@@ -1,6 +1,7 @@
 // RGBA pixels in, colours of the canvas out: a palette colour stays what it is,
 // everything else becomes the nearest one, dithered or not.
 
+import { toLinear } from "../color";
 import { none, type Distance, type Dithering } from "./template";
 
 /** From this alpha on a pixel is part of the template. */
@@ -124,8 +125,7 @@ function clamp(v: number): number {
 
 /** OKLab (Ottosson 2020), in which equal steps look alike. */
 export function oklab(rgb: number): Point {
-  const linear = (v: number) => (v <= 10 ? v / 3294.6 : ((v / 255 + 0.055) / 1.055) ** 2.4);
-  const [r, g, b] = [linear(rgb >> 16), linear((rgb >> 8) & 0xff), linear(rgb & 0xff)];
+  const [r, g, b] = [rgb >> 16, (rgb >> 8) & 0xff, rgb & 0xff].map(toLinear);
   const l = Math.cbrt(0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b);
   const m = Math.cbrt(0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b);
   const s = Math.cbrt(0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b);

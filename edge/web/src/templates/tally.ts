@@ -5,7 +5,7 @@
 
 import { shardColumn, shardRow, shardSide, shardsIn } from "../wire/geometry";
 import type { FromWorker } from "../net/link";
-import { none, type Placed, type Progress, type WrongPixel, type WrongQuery } from "./template";
+import { none, type Placed, type Progress, type Stack, type WrongPixel, type WrongQuery } from "./template";
 
 const restMS = 300; // between two reports
 
@@ -27,32 +27,53 @@ export interface TallyPorts {
 }
 
 interface Count extends Placed, Progress {
+  wants: Uint16Array; // a cell: its colour, or none also where another template covers it
+  covers: string; // what lies above it, as JSON
   states: Uint8Array; // a cell: unknown, right or wrong
   shards: Set<number>;
 }
 
 export class Tally {
   private readonly counts = new Map<string, Count>();
+  private stack: Stack = [];
   private reporting = false;
 
   constructor(private readonly ports: TallyPorts) {}
 
   set(placed: Placed): void {
-    const { x, y, shape, size } = placed;
+    this.count(placed, placed.shape.cells, "[]", 0);
+  }
+
+  /** Takes which template is above which one; what is covered is counted no longer, nor shown as wrong. */
+  arrange(stack: Stack): void {
+    this.stack = stack;
+    const above: { count: Count; hidden: number[] }[] = [];
+    for (const { id, hidden } of stack) {
+      const count = this.counts.get(id);
+      if (!count) continue;
+      const over = above.filter((a) => overlap(a.count, count));
+      const covers = JSON.stringify(over.map((a) => [a.count.id, a.count.version, a.hidden]));
+      if (covers !== count.covers) this.count(count, uncovered(count, over), covers, count.damaged);
+      above.push({ count, hidden });
+    }
+  }
+
+  private count(placed: Placed, wants: Uint16Array, covers: string, damaged: number): void {
+    const { id, version, x, y, shape, size } = placed;
     const shards = new Set(shardsIn(size, x, y, x + shape.width, y + shape.height));
     const count: Count = {
-      ...placed, shards, states: new Uint8Array(shape.cells.length),
-      total: 0, known: 0, totals: new Uint32Array(256), wrongs: new Uint32Array(256), damaged: 0,
+      id, version, x, y, shape, size, wants, covers, shards, states: new Uint8Array(wants.length),
+      total: 0, known: 0, totals: new Uint32Array(256), wrongs: new Uint32Array(256), damaged,
     };
-    for (let i = 0; i < shape.cells.length; i++) {
-      const want = shape.cells[i];
+    for (let i = 0; i < wants.length; i++) {
+      const want = wants[i];
       if (want === none || x + (i % shape.width) < 0 || x + (i % shape.width) >= size.width) continue;
       const row = y + Math.floor(i / shape.width);
       if (row < 0 || row >= size.height) continue;
       count.total++;
       count.totals[want]++;
     }
-    this.counts.set(placed.id, count);
+    this.counts.set(id, count);
     for (const shard of shards) this.compare(count, shard);
     this.report();
   }
@@ -82,16 +103,16 @@ export class Tally {
   }
 
   /** The nearest wrong pixel, of equals the first. */
-  nearest({ x, y, among, skip }: WrongQuery): WrongPixel | null {
+  nearest({ x, y, skip }: WrongQuery): WrongPixel | null {
     const skipped = new Set(skip);
     let best: WrongPixel | null = null;
     let least = Infinity;
-    for (const { id, hidden } of among) {
+    for (const { id, hidden } of this.stack) {
       const count = this.counts.get(id);
       if (!count) continue;
-      const { shape, states } = count;
+      const { shape, states, wants } = count;
       for (let i = states.indexOf(wrong); i >= 0; i = states.indexOf(wrong, i + 1)) {
-        const at = { x: count.x + (i % shape.width), y: count.y + Math.floor(i / shape.width), color: shape.cells[i] };
+        const at = { id, x: count.x + (i % shape.width), y: count.y + Math.floor(i / shape.width), color: wants[i] };
         const away = (at.x - x) ** 2 + (at.y - y) ** 2;
         if (away >= least || hidden.includes(at.color) || skipped.has(at.y * 4096 + at.x)) continue;
         least = away;
@@ -147,9 +168,30 @@ export class Tally {
   }
 }
 
+function overlap(a: Placed, b: Placed): boolean {
+  return a.x < b.x + b.shape.width && b.x < a.x + a.shape.width && a.y < b.y + b.shape.height && b.y < a.y + a.shape.height;
+}
+
+/** The cells of below that none of those above it has. */
+function uncovered(below: Placed, above: { count: Placed; hidden: number[] }[]): Uint16Array {
+  const wants = below.shape.cells.slice();
+  for (const { count: { x, y, shape }, hidden } of above) {
+    const without = new Set([none, ...hidden]);
+    const toX = Math.min(x + shape.width, below.x + below.shape.width);
+    const toY = Math.min(y + shape.height, below.y + below.shape.height);
+    for (let row = Math.max(y, below.y); row < toY; row++) {
+      for (let column = Math.max(x, below.x); column < toX; column++) {
+        if (without.has(shape.cells[(row - y) * shape.width + column - x])) continue;
+        wants[(row - below.y) * below.shape.width + column - below.x] = none;
+      }
+    }
+  }
+  return wants;
+}
+
 /** Notes the pixel below a cell. Reports whether a right one went wrong. */
 function mark(count: Count, i: number, color: number): boolean {
-  const want = count.shape.cells[i];
+  const want = count.wants[i];
   if (want === none) return false;
   const before = count.states[i];
   const now = color === want ? right : wrong;

@@ -32,6 +32,7 @@ export interface Template {
   width: number | null; // cells a row; null: a cell for each pixel of the image
   image: Uint8Array<ArrayBuffer>; // the bytes of its file
   sources: string[]; // where it can be had again; none: it was a file
+  list: string | null; // the address of the list that named it
   frames: Frames | null;
   visible: boolean;
   opacity: number; // 0 … 1
@@ -68,22 +69,25 @@ export interface Progress {
   damaged: number; // right pixels that were painted over, so far
 }
 
+/** The templates that are shown, the first on top. Where one has a cell, what is below it has none. */
+export type Stack = { id: string; hidden: number[] }[];
+
 /** What the next wrong pixel is looked for by. */
 export interface WrongQuery {
   x: number;
   y: number;
-  among: { id: string; hidden: number[] }[];
   skip: number[]; // cells, y * 4096 + x
 }
 
 export interface WrongPixel {
+  id: string; // of the template
   x: number;
   y: number;
   color: number; // that it should have
 }
 
 export const defaults = {
-  visible: true, opacity: 0.85, style: "dots", highlight: false, hidden: [] as number[], distance: "oklab", dithering: "none",
+  list: null, visible: true, opacity: 0.85, style: "dots", highlight: false, hidden: [] as number[], distance: "oklab", dithering: "none",
 } as const;
 
 /** The frame that is due. */

@@ -8,8 +8,8 @@ import type { Stage } from "../stage";
 import type { Size } from "../wire/geometry";
 import type { Color, Config } from "../wire/messages";
 import type { Converter } from "./converter";
-import { countOf, entryFor, type Entry } from "./entry";
-import { firstOf, type Draft, type Found } from "./intake";
+import { canRefresh, countOf, entryFor, type Entry } from "./entry";
+import { firstOf, inParallel, listedNow, type Draft, type Found } from "./intake";
 import type { Layer } from "./overlay";
 import { measure } from "./sources";
 import { Store } from "./store";
@@ -24,6 +24,8 @@ export interface TemplatesParts {
   stage: Stage;
   converter: Converter;
   send(message: ToWorker): void;
+  /** Animations are at the same frame on every page. */
+  serverMS(): number;
   /** The cell from which the next wrong pixel is looked for. */
   from(): { x: number; y: number };
   aim(pixel: WrongPixel | null): void;
@@ -33,7 +35,7 @@ export interface TemplatesParts {
 }
 
 /** What each kind of change asks for. */
-const reshapes: (keyof Template)[] = ["image", "width", "distance", "dithering"];
+const reshapes: (keyof Template)[] = ["image", "width", "frames", "distance", "dithering"];
 const moves: (keyof Template)[] = ["x", "y", "visible"];
 
 export class Templates {
@@ -71,6 +73,7 @@ export class Templates {
     for (const progress of m.progress) {
       const entry = this.entries.find((e) => e.template.id === progress.id && e.version === progress.version);
       if (!entry) continue;
+      if (entry.progress?.total !== progress.total) entry.pace.reset(); // another one covers more of it, or less
       entry.progress = progress;
       if (progress.known === progress.total) entry.pace.add(Date.now(), countOf(entry).wrong);
     }
@@ -119,12 +122,29 @@ export class Templates {
     this.parts.changed();
   }
 
-  /** Fetches the image again from where it came. */
+  /** Fetches the image again from where it came, and what its list says of it. */
   async refresh(entry: Entry): Promise<void> {
-    const image = await firstOf(entry.template.sources);
+    const listed = await listedNow(entry.template);
+    const { sources } = listed ?? entry.template;
+    const image = await firstOf(sources);
     if (!image) throw new Trouble("template.trouble.unread");
     await measure(image);
-    if (this.entries.includes(entry)) this.update(entry, { image });
+    if (!this.entries.includes(entry)) return;
+    this.update(entry, listed ? { image, sources, x: listed.x, y: listed.y, frames: listed.frames } : { image });
+  }
+
+  /** The same for all that have an address. Returns how many could not be had. */
+  async refreshAll(): Promise<number> {
+    const had = await inParallel(this.entries.filter(canRefresh), (entry) =>
+      this.refresh(entry).then(
+        () => true,
+        (err: unknown) => {
+          if (!(err instanceof Trouble)) throw err;
+          return false;
+        },
+      ),
+    );
+    return had.filter((ok) => !ok).length;
   }
 
   /** Puts the middle of a template where the page looks. */
@@ -149,15 +169,13 @@ export class Templates {
   /** The scale at which a shape fills most of the window. */
   scaleFor(shape: Shape): number {
     const { camera } = this.parts.stage;
-    const high = camera.height - camera.insets.top - camera.insets.bottom;
-    return Math.max(camera.scaleMin, Math.min(24, (0.8 * camera.width) / shape.width, (0.8 * high) / shape.height));
+    return Math.max(camera.scaleMin, Math.min(24, (0.8 * camera.freeWidth) / shape.width, (0.8 * camera.freeHeight) / shape.height));
   }
 
   /** Asks for the nearest wrong pixel that was not shown just now. */
   nextWrong(): void {
-    const among = this.entries.filter((e) => e.template.visible && e.shape).map(({ template: { id, hidden } }) => ({ id, hidden }));
     const skip = [...this.visited, ...(this.parts.stage.picture?.hopedCells ?? [])];
-    this.parts.send({ kind: "wrongAsked", query: { ...this.parts.from(), among, skip } });
+    this.parts.send({ kind: "wrongAsked", query: { ...this.parts.from(), skip } });
   }
 
   private async open(): Promise<void> {
@@ -202,7 +220,7 @@ export class Templates {
   /** Has the shape made; the last of several calls counts. */
   private async reshape(entry: Entry): Promise<void> {
     const { image, width, frames, distance, dithering } = entry.template;
-    const frame = (entry.frame = frameAt(frames, Date.now() / 1000));
+    const frame = (entry.frame = frameAt(frames, this.parts.serverMS() / 1000));
     const turn = ++entry.turn;
     try {
       const shape = await this.parts.converter.convert({ image, width, frames, frame, rgbs: this.colors.map((c) => c.rgb), distance, dithering });
@@ -240,6 +258,8 @@ export class Templates {
 
   private show(): void {
     if (this.size) this.parts.stage.overlay.show(this.size, this.layers());
+    const shown = this.entries.filter((e) => e.template.visible && e.shape);
+    this.parts.send({ kind: "templateStack", stack: shown.map(({ template: { id, hidden } }) => ({ id, hidden })) });
     this.parts.stage.request();
   }
 
@@ -266,7 +286,7 @@ export class Templates {
   /** Once a second: frames that are due, and what was painted over. */
   private tick(nowMS: number): void {
     for (const entry of this.entries) {
-      if (entry.frame !== frameAt(entry.template.frames, nowMS / 1000)) void this.reshape(entry);
+      if (entry.frame !== frameAt(entry.template.frames, this.parts.serverMS() / 1000)) void this.reshape(entry);
     }
     const hurt = this.entries.find((e) => (e.progress?.damaged ?? 0) > e.damageTold);
     if (!hurt || nowMS - this.alertedMS < alertEveryMS) return;

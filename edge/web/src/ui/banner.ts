@@ -9,6 +9,7 @@ export interface BannerFacts {
   readOnly: boolean;
   newBuild: boolean;
   signedIn: boolean;
+  slow: boolean; // a connect takes so long that another one is better
   keptMS: number | null; // the canvas that is shown is of this time, without a server
   nowMS: number;
 }
@@ -32,7 +33,7 @@ export function noticeFor(f: BannerFacts): Notice | null {
       return { tone: "busy", text: t("banner.waiting", { n: seconds }), spoken: t("banner.lost"), button: "try" };
     }
     case "silent": return { tone: "busy", text: t("banner.silent"), button: "try" };
-    case "connecting": return { tone: "busy", text: t("banner.connecting") };
+    case "connecting": return { tone: "busy", text: t("banner.connecting"), ...(f.slow && { button: "try" }) };
   }
   if (f.readOnly) return { tone: "bad", text: t("banner.readonly") };
   if (!f.signedIn) return { tone: "bad", text: t("banner.watching") };
@@ -45,6 +46,7 @@ export class Banner {
   private readonly text = this.root.querySelector("span") as HTMLElement;
   private readonly button = this.root.querySelector("button") as HTMLButtonElement;
   private readonly news = byID("news");
+  private broken = false;
   private away = false; // the last that was said is that the connection is lost
   private action: "try" | "reload" = "try";
 
@@ -53,11 +55,24 @@ export class Banner {
   }
 
   show(f: BannerFacts): void {
+    if (this.broken) return;
     const notice = noticeFor(f);
-    this.root.hidden = notice === null;
     this.root.dataset.state = f.state.kind;
     // A try to connect is no news: how it ends will be.
     if (f.state.kind !== "connecting") this.speak(notice);
+    this.write(notice);
+  }
+
+  /** The page does not work, whatever else there is to tell. */
+  fail(): void {
+    this.broken = true;
+    const notice: Notice = { tone: "bad", text: t("banner.broken"), button: "reload" };
+    this.speak(notice);
+    this.write(notice);
+  }
+
+  private write(notice: Notice | null): void {
+    this.root.hidden = notice === null;
     if (!notice) return;
     this.root.dataset.tone = notice.tone;
     if (this.text.textContent !== notice.text) this.text.textContent = notice.text;

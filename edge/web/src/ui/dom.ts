@@ -1,5 +1,7 @@
 // The few things that every part of the page does with the document.
 
+import { toLinear } from "../color";
+
 export function byID<T extends HTMLElement = HTMLElement>(id: string): T {
   const found = document.getElementById(id);
   if (!found) throw new Error(`no #${id} in the page`);
@@ -19,8 +21,7 @@ export function hex(rgb: number): string {
 
 /** Whether dark text reads better on rgb than light text: WCAG's relative luminance. */
 export function isLight(rgb: number): boolean {
-  const linear = (v: number) => (v <= 10 ? v / 3294 : ((v / 255 + 0.055) / 1.055) ** 2.4);
-  const luminance = 0.2126 * linear(rgb >> 16) + 0.7152 * linear((rgb >> 8) & 0xff) + 0.0722 * linear(rgb & 0xff);
+  const luminance = 0.2126 * toLinear(rgb >> 16) + 0.7152 * toLinear((rgb >> 8) & 0xff) + 0.0722 * toLinear(rgb & 0xff);
   return luminance > 0.3;
 }
 

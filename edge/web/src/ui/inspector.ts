@@ -47,7 +47,7 @@ export class Inspector {
     if (focused) byID("board").focus();
   }
 
-  /** byKey: whoever has no pointer goes on inside the card, and hears what it says. */
+  /** byKey: whoever has no pointer goes on inside the card. */
   async show(at: Inspected, byKey: boolean): Promise<void> {
     this.close();
     const list = element("ol", "history");
@@ -63,7 +63,7 @@ export class Inspector {
       if (!answer.ok) throw new Error(String(answer.status));
       const body = (await answer.json()) as HistoryBody;
       list.replaceChildren(...this.rows(body));
-      if (byKey) say(this.sentence(at, body));
+      say(this.sentence(at, body));
     } catch {
       if (signal.aborted) return;
       list.replaceChildren(element("li", "quiet", t("inspector.failed")));

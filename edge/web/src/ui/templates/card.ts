@@ -35,7 +35,7 @@ export class Card {
     title.append(this.name, this.count);
     head.append(this.thumb, title, this.eye);
     const actions = element("div", "actions");
-    actions.append(button("soft", "template.goTo", () => templates.goTo(entry)));
+    actions.append(button("soft", "template.goTo", () => ports.goTo(entry)));
     this.details.append(element("summary", "", t("template.settings")));
     this.details.addEventListener("toggle", () => this.unfold());
     this.root.append(head, this.meter, this.pace, actions, this.details);

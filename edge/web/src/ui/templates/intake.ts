@@ -6,7 +6,8 @@ import { toast } from "../toasts";
 
 export interface IntakePorts {
   file(file: File): void;
-  text(text: string): void;
+  /** Reports whether there was a template in it. */
+  text(text: string): Promise<boolean>;
 }
 
 export function bindIntake(ports: IntakePorts): void {
@@ -19,9 +20,12 @@ export function bindIntake(ports: IntakePorts): void {
   const address = byID<HTMLInputElement>("template-url");
   byID("template-from").addEventListener("submit", (e) => {
     e.preventDefault();
-    if (address.value.trim() === "") return;
-    ports.text(address.value);
-    address.value = "";
+    const { value } = address;
+    if (value.trim() === "") return;
+    // What was wrong can be mended, and what was typed meanwhile stays.
+    void ports.text(value).then((added) => {
+      if (added && address.value === value) address.value = "";
+    });
   });
   bindDrop(ports);
   document.addEventListener("paste", (e) => {
@@ -61,6 +65,6 @@ function take(data: DataTransfer | null, ports: IntakePorts): boolean {
   }
   const text = data?.getData("text/uri-list") || data?.getData("text/plain") || "";
   if (text.trim() === "") return false;
-  ports.text(text.trim().split("\n")[0]);
+  void ports.text(text.trim().split("\n")[0]);
   return true;
 }

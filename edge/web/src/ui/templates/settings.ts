@@ -2,7 +2,7 @@
 // it, and how its image becomes colours of the canvas.
 
 import { t } from "../../i18n/i18n";
-import type { Entry } from "../../templates/entry";
+import { canRefresh, type Entry } from "../../templates/entry";
 import type { Templates } from "../../templates/templates";
 import { sideMax } from "../../templates/template";
 import { button, check, input, radios, select } from "./fields";
@@ -12,6 +12,7 @@ import { element } from "../dom";
 export interface SettingsPorts {
   templates: Templates;
   palette: Palette;
+  goTo(entry: Entry): void;
   share(entry: Entry): void;
   refresh(entry: Entry): void;
 }
@@ -45,7 +46,7 @@ export class Settings {
     );
     const ends = element("div", "actions");
     ends.append(button("soft", "template.share", () => ports.share(entry)));
-    if (template.sources.some((source) => !source.startsWith("data:"))) ends.append(button("soft", "template.refresh", () => ports.refresh(entry)));
+    if (canRefresh(entry)) ends.append(button("soft", "template.refresh", () => ports.refresh(entry)));
     ends.append(button("soft danger", "template.delete", () => templates.remove(entry)));
     this.root.append(
       name.label, where, button("soft", "template.here", () => templates.placeHere(entry)),
