@@ -117,7 +117,7 @@ func (w *world) snapshots(p *process) {
 		snapshot.Publish(p.ctx, w.outbox.As(p.hook), w.shards, time.Second, p.logger())
 	})
 	s := snapshot.New(snapshot.Options{
-		Owner: p.id("owner"), Log: w.plant.tail(p, w.topic.As(p.hook)), Snapshots: w.archive.As(p.hook), Leases: w.outbox.As(p.hook), NowMS: nowMS, Logger: p.logger(),
+		Owner: p.id("owner"), Log: w.plant.tail(p, w.topic.As(p.hook)), Snapshots: w.archive.As(p.hook), Leases: w.outbox.As(p.hook), Logger: p.logger(),
 		Every: time.Second, LeaseTTL: 3 * time.Second,
 	})
 	s.Run(p.ctx)
