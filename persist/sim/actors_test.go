@@ -88,7 +88,7 @@ func (w *world) kept(p *process, s core.Snapshots) core.Snapshots {
 // before and beside it, which chance alone does most of the time.
 func (p *process) relayID() uint64 {
 	slot := uint64(p.name[len(p.name)-1] - 'a')
-	return p.id("relay")&^15 | (slot*5+p.life)%16
+	return p.id("relay")&^31 | (slot*5+p.life)%16<<1
 }
 
 // archiver is one life of an archive worker.
