@@ -33,7 +33,9 @@ func NewFold(base *Snapshot) (*Fold, error) {
 	}
 	f.Canvas, f.Config, f.Times = base.Canvas, base.Config, base.Times
 	f.Config.Palette = append(Palette(nil), base.Config.Palette...)
-	f.Heads, f.Holders = base.Heads, base.Holders
+	for s := range ShardID(ShardsMax) {
+		f.GoTo(s, Position{base.Holders[s], base.Heads[s]})
+	}
 	f.Board = NewBoard(base.Config.Geometry(), base.Config.Blank)
 	for s, packed := range base.Shards {
 		if packed == nil {
@@ -94,20 +96,8 @@ func (f *Fold) mustWait(r *Record) bool {
 		return false
 	case f.waits>>r.Shard&1 == 1:
 		return true
-	case r.Config == nil && !f.Board.Geometry().Has(r.Shard):
-		return true
 	}
-	return r.Kind == KindPlacements && f.outside(r)
-}
-
-func (f *Fold) outside(r *Record) bool {
-	w, h := f.Board.Geometry().Area(r.Shard)
-	for i := range r.Events {
-		if off := r.Events[i].Offset; off < ShardPixels && (off%ShardSide >= uint32(w) || off/ShardSide >= uint32(h)) {
-			return true
-		}
-	}
-	return false
+	return f.Board.Geometry().Lacks(r)
 }
 
 // grow takes the configuration of r before r's turn, since what comes before it
@@ -200,12 +190,12 @@ func (f *Fold) setConfig(c *Config) {
 
 // Snapshot returns a copy of what f holds, with time timeMS; nil while nothing is
 // known. It has no pixels of a shard of which nothing is known, whose start may
-// still come.
+// still come. Its holders are those who wrote the heads: the log tells of later claims.
 func (f *Fold) Snapshot(timeMS int64) *Snapshot {
 	if f.Board == nil {
 		return nil
 	}
-	s := &Snapshot{Canvas: f.Canvas, Config: f.Config, TimeMS: timeMS, Heads: f.Heads, Holders: f.Holders, Times: f.Times}
+	s := &Snapshot{Canvas: f.Canvas, Config: f.Config, TimeMS: timeMS, Heads: f.Heads, Holders: f.writers, Times: f.Times}
 	s.Config.Palette = append(Palette(nil), f.Config.Palette...)
 	for _, id := range f.Board.Geometry().Shards() {
 		if f.Begun>>id&1 == 0 && f.Heads[id] == 0 {

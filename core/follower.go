@@ -33,6 +33,7 @@ const (
 type Follower struct {
 	Heads   Heads
 	Holders [ShardsMax]Holder
+	writers [ShardsMax]Holder // of what was applied last
 }
 
 // Next judges r and, when the verdict is Apply, moves past it. A record that
@@ -54,6 +55,7 @@ func (f *Follower) Next(r *Record) Verdict {
 		if *head > 0 {
 			return Duplicate
 		}
+		f.writers[r.Shard] = *holder
 		return Apply
 	case r.Kind == KindMarker:
 		return f.jump(r, head)
@@ -66,7 +68,7 @@ func (f *Follower) Next(r *Record) Verdict {
 		r.Events = r.Events[seen:]
 		r.First += seen
 	}
-	*head = r.Last()
+	*head, f.writers[r.Shard] = r.Last(), *holder
 	return Apply
 }
 
@@ -81,7 +83,7 @@ func (f *Follower) jump(r *Record, head *uint64) Verdict {
 	case *head < r.LastOld:
 		return Gap
 	}
-	*head = r.First
+	*head, f.writers[r.Shard] = r.First, r.Holder()
 	return Apply
 }
 
@@ -93,7 +95,14 @@ func (f *Follower) Trust(r *Record) { f.Holders[r.Shard] = r.Holder() }
 func (f *Follower) Position(s ShardID) Position { return Position{f.Holders[s], f.Heads[s]} }
 
 // GoTo makes p the place of f in shard s, as after loading a snapshot of it.
-func (f *Follower) GoTo(s ShardID, p Position) { f.Heads[s], f.Holders[s] = p.Seq, p.Holder }
+func (f *Follower) GoTo(s ShardID, p Position) {
+	f.Heads[s], f.Holders[s], f.writers[s] = p.Seq, p.Holder, p.Holder
+}
+
+// Rewind readies f to be given again what follows its head in shard s, after a Gap. A
+// claim takes no seq, so one from beyond the hole may have been heard already, and
+// what is missing was written by the holder before it.
+func (f *Follower) Rewind(s ShardID) { f.Holders[s] = f.writers[s] }
 
 // GapError describes a Gap for the log.
 func (f *Follower) GapError(r *Record) error {

@@ -116,3 +116,21 @@ func (g Geometry) PackedBytes(s ShardID) int {
 	w, h := g.Area(s)
 	return (w*h*int(g.Bits) + 7) / 8
 }
+
+// Lacks reports whether r, or an event of it, lies where a canvas of g does not reach
+// to: one that grew does.
+func (g Geometry) Lacks(r *Record) bool {
+	if r.Config != nil {
+		return false
+	}
+	if !g.Has(r.Shard) {
+		return true
+	}
+	w, h := g.Area(r.Shard)
+	for i := range r.Events {
+		if off := r.Events[i].Offset; off < ShardPixels && (off%ShardSide >= uint32(w) || off/ShardSide >= uint32(h)) {
+			return true
+		}
+	}
+	return false
+}

@@ -23,6 +23,10 @@ type backend struct {
 	// reload returns a state to go on from when the log does not lead there any
 	// more; nil where the log has no such moments.
 	reload func(context.Context) (*core.Snapshot, error)
+	// stored returns the newest snapshot that is kept for ever; nil where reload is all.
+	stored func(context.Context) (*core.Snapshot, error)
+	// armed is told which epoch the log has a shard armed under; nil: nobody asks.
+	armed func(core.ShardID, uint32)
 	// pictures is what HTTP shows; nil is the hub's board.
 	pictures func(*fanout.Hub) api.Canvas
 	// lanes is how many placers there are; shards are decided independently where it is above 1.

@@ -133,7 +133,7 @@ func (c *cluster) backend(ctx context.Context) (*backend, error) {
 		state: c.state, health: c.health, readings: c.readings(), place: c.place(), close: c.close,
 	}
 	if c.follow != nil {
-		b.log = c.follow
+		b.log, b.stored, b.armed = c.follow, c.store.Latest, c.redis.Sequencer().Armed
 	} else {
 		b.log = seenLog{c.redis.Stream(), &c.seen}
 	}

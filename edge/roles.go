@@ -91,7 +91,7 @@ func (c *cluster) runArchive(ctx context.Context) {
 
 func (c *cluster) runSnapshot(ctx context.Context) {
 	w := snapshot.New(snapshot.Options{
-		Owner: c.id, Log: c.all, Snapshots: c.store, Leases: c.redis.Outbox(), NowMS: nowMS, Logger: c.log,
+		Owner: c.id, Log: c.all, Snapshots: c.store, Leases: c.redis.Outbox(), Logger: c.log,
 	})
 	c.snapshot.Store(w)
 	w.Run(ctx)

@@ -142,7 +142,7 @@ func (e *edge) build() (err error) {
 		return err
 	}
 	if e.hub, err = fanout.NewHub(fanout.Options{
-		Log: e.store.log, Base: e.store.base, RingFrom: e.store.ringFrom, Reload: e.store.reload, TickEvery: e.s.tick, RingAge: e.s.RingAge, RingBytes: e.s.RingBytes,
+		Log: e.store.log, Base: e.store.base, RingFrom: e.store.ringFrom, Reload: e.store.reload, Stored: e.store.stored, Armed: e.store.armed, TickEvery: e.s.tick, RingAge: e.s.RingAge, RingBytes: e.s.RingBytes,
 		CheckEach: time.Minute, NowMS: nowMS, Logger: e.log,
 		Broadcast: func(b *gateway.Broadcast) {
 			if !e.gateway.Load().Broadcast(b) {

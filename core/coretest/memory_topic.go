@@ -25,6 +25,7 @@ type partition struct {
 	after   []core.Position  // where a follower of all stands after each record
 	floor   int              // records before it were deleted by retention
 	lost    [][]*core.Record // what was here each time that it was emptied
+	cuts    []int            // to how many records it was truncated each time
 	follows uint64           // where who reads from the first record must stand, after that
 	rule    core.Follower
 }
@@ -39,7 +40,9 @@ func NewMemoryTopic(early int) *MemoryTopic {
 type TopicPort struct {
 	m    *MemoryTopic
 	hook Hook
-	saw  int // 1 + made, when it was followed last
+	saw  int                 // 1 + made, when it was followed last
+	cuts [core.ShardsMax]int // that it was told of
+	read [core.ShardsMax]int // records that it has read
 }
 
 // As returns a port whose calls go through h, which may be nil.
@@ -72,25 +75,30 @@ func (t *TopicPort) Append(ctx context.Context, rs []*core.Record) error {
 func (m *MemoryTopic) append(rs []*core.Record) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, r := range rs {
-		p := &m.parts[r.Shard]
-		p.records = append(p.records, r)
-		if p.rule.Next(cloneRecord(r)) == core.Gap && len(p.lost) > 0 {
-			p.goOn(r)
-		}
-		p.after = append(p.after, p.rule.Position(r.Shard))
-	}
+	m.store(rs)
 	close(m.changed)
 	m.changed = make(chan struct{})
 }
 
-// goOn lets a partition that was emptied go on with r, whatever is missing before it.
+// store puts rs behind what there is. m.mu is held.
+func (m *MemoryTopic) store(rs []*core.Record) {
+	for _, r := range rs {
+		p := &m.parts[r.Shard]
+		p.records = append(p.records, r)
+		if p.rule.Next(cloneRecord(r)) == core.Gap && len(p.lost)+len(p.cuts) > 0 {
+			p.goOn(r)
+		}
+		p.after = append(p.after, p.rule.Position(r.Shard))
+	}
+}
+
+// goOn lets a partition that lost something go on with r, whatever is missing before it.
 func (p *partition) goOn(r *core.Record) {
 	head := r.First - 1
 	if r.Kind == core.KindMarker {
 		head = r.LastOld
 	}
-	if p.follows == 0 {
+	if p.follows == 0 && len(p.lost) > 0 {
 		p.follows = head
 	}
 	p.rule.Heads[r.Shard] = head
@@ -118,6 +126,7 @@ func (t *TopicPort) Tail(ctx context.Context, from core.Heads, fn func(*core.Rec
 	var found []*core.Record
 	for first := true; ; first = false {
 		var changed chan struct{}
+		lost := false
 		err := t.hook.through(ctx, Call{"topic", "Tail", 0, false}, func() error {
 			t.m.mu.Lock()
 			defer t.m.mu.Unlock()
@@ -125,6 +134,9 @@ func (t *TopicPort) Tail(ctx context.Context, from core.Heads, fn func(*core.Rec
 			before := t.saw
 			if t.saw = 1 + t.m.made; before != 0 && before != t.saw {
 				return core.NewError(core.CodeNotFound, "the topic was made anew")
+			}
+			if lost = t.lost(); lost {
+				return nil
 			}
 			if first {
 				var err error
@@ -139,10 +151,15 @@ func (t *TopicPort) Tail(ctx context.Context, from core.Heads, fn func(*core.Rec
 				found = append(found, p.records[at[s]:]...)
 				at[s] = len(p.records)
 			}
+			t.read = at
 			return nil
 		})
 		if err != nil {
 			return err
+		}
+		if lost {
+			t.read = [core.ShardsMax]int{}
+			return core.NewError(core.CodeNotFound, "the topic lost records that were read")
 		}
 		for _, r := range found {
 			if err := context.Cause(ctx); err != nil {
@@ -161,6 +178,20 @@ func (t *TopicPort) Tail(ctx context.Context, from core.Heads, fn func(*core.Rec
 		case <-changed:
 		}
 	}
+}
+
+// lost reports whether records that this port has read were cut off since. m.mu is held.
+func (t *TopicPort) lost() (lost bool) {
+	for s := range t.m.parts {
+		cuts := t.m.parts[s].cuts
+		for _, n := range cuts[min(t.cuts[s], len(cuts)):] {
+			lost = lost || t.read[s] > n
+		}
+		if !lost {
+			t.cuts[s] = len(cuts)
+		}
+	}
+	return lost
 }
 
 // seek finds where readers who hold from begin, and the claims in force there.
@@ -211,7 +242,24 @@ func (m *MemoryTopic) Empty() {
 	m.changed = make(chan struct{})
 }
 
-// Records returns everything that was ever appended to s, in order.
+// Truncate loses the newest records of s but the first n, as a broker does that lost
+// power. Who has read them is told so once, also if the topic cannot be reached just then.
+func (m *MemoryTopic) Truncate(s core.ShardID, n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := &m.parts[s]
+	if n >= len(p.records) {
+		return
+	}
+	kept := p.records[:n:n]
+	p.records, p.after, p.rule = nil, nil, core.Follower{}
+	p.cuts = append(p.cuts, n)
+	m.store(kept)
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+// Records returns everything that was ever appended to s and not cut off, in order.
 func (m *MemoryTopic) Records(s core.ShardID) []*core.Record { return slices.Concat(m.Lives(s)...) }
 
 // Lives is Records by when the topic was made.

@@ -107,7 +107,7 @@ func (h *Hub) apply(r *core.Record) error {
 	if sh.trouble.standsStill() {
 		return nil
 	}
-	if h.opt.Reload != nil && r.Kind != core.KindClaim && r.Config == nil && h.head.Pixels(r.Shard) == nil {
+	if h.opt.Reload != nil && r.Kind != core.KindClaim && r.Last() > h.follower.Heads[r.Shard] && h.head.Geometry().Lacks(r) {
 		// Shards are read side by side: the configuration by which the canvas grew
 		// is still to come, in the log of another one.
 		return h.missing(sh, r)
@@ -153,6 +153,9 @@ func (h *Hub) enter(sh *shard, r *core.Record) error {
 	case core.KindMarker:
 		h.ringBytes += sh.ring.jump(r.LastOld, r.First, r.TimeMS)
 		sh.jumped += r.First - r.LastOld - 1
+		if h.opt.Armed != nil {
+			h.opt.Armed(r.Shard, r.Epoch)
+		}
 	case core.KindStart:
 		if r.Config != nil {
 			h.applyConfig(r.Config)

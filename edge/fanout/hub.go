@@ -31,6 +31,12 @@ type Options struct {
 	// waits for it, fetches again, and loads a shard anew where nothing else
 	// helps. Without it every fault of the log ends Run.
 	Reload func(ctx context.Context) (*core.Snapshot, error)
+	// Stored returns the newest snapshot that is kept for ever, which helps where
+	// Reload's is of before a trouble. Nil: there is none but Reload's.
+	Stored func(ctx context.Context) (*core.Snapshot, error)
+	// Armed is called on the tail's goroutine when the log has s armed under epoch,
+	// which a claim alone does not say. Nil: nobody wants to know.
+	Armed func(s core.ShardID, epoch uint32)
 
 	// Broadcast hands frames to all clients; the hub is its only caller. Room
 	// reports whether it would take one now. While it would not, the tick waits,

@@ -131,7 +131,12 @@ func (h *Hub) heal(ctx context.Context) (left bool, err error) {
 	if sick == 0 {
 		return left, nil
 	}
-	loaded, err := h.loadShards(ctx, sick, h.helps)
+	loaded, err := h.loadShards(ctx, sick, h.opt.Reload, h.helps)
+	if rest := sick &^ loaded; rest != 0 && h.opt.Stored != nil {
+		var more uint64
+		more, err = h.loadShards(ctx, rest, h.opt.Stored, h.helps)
+		loaded |= more
+	}
 	return loaded != sick || left, err
 }
 
@@ -174,7 +179,7 @@ func (h *Hub) endTail(cause error) {
 // loadAhead loads every shard that a snapshot has more of, because the log does
 // not reach back to where this hub stands.
 func (h *Hub) loadAhead(ctx context.Context) bool {
-	loaded, err := h.loadShards(ctx, allShards, func(s core.ShardID, snap *core.Snapshot) bool {
+	loaded, err := h.loadShards(ctx, allShards, h.opt.Reload, func(s core.ShardID, snap *core.Snapshot) bool {
 		return snap.Heads[s] > h.follower.Heads[s]
 	})
 	if err != nil && ctx.Err() == nil {
@@ -183,16 +188,18 @@ func (h *Hub) loadAhead(ctx context.Context) bool {
 	return loaded != 0
 }
 
-// loadShards loads those of shards that the newest snapshot helps, and returns
+// loadShards loads those of shards that the snapshot of reload helps, and returns
 // which. Whatever is slow happens without the lock.
-func (h *Hub) loadShards(ctx context.Context, shards uint64, helps func(core.ShardID, *core.Snapshot) bool) (loaded uint64, err error) {
+func (h *Hub) loadShards(
+	ctx context.Context, shards uint64, reload func(context.Context) (*core.Snapshot, error), helps func(core.ShardID, *core.Snapshot) bool,
+) (loaded uint64, err error) {
 	asked, cancel := context.WithTimeout(ctx, goalPatience)
 	goal, err := h.opt.Log.Heads(asked)
 	cancel()
 	if err != nil {
 		goal = core.Heads{} // then what the snapshot has must do
 	}
-	snap, err := h.opt.Reload(ctx)
+	snap, err := reload(ctx)
 	if err != nil {
 		return 0, err
 	}

@@ -120,6 +120,39 @@ func TestAGapThatStaysIsReloaded(t *testing.T) {
 	}
 }
 
+// While nobody publishes, the published canvas has the same phantoms; a snapshot that is
+// kept has not.
+func TestAPhantomIsTakenBackToAStoredSnapshot(t *testing.T) {
+	rnd := testSeed(t)
+	r, log := twoShards(t)
+	base := *r.hub.opt.Base
+	var armed []uint32
+	r.hub.opt.Armed = func(s core.ShardID, epoch uint32) { armed = append(armed, epoch) }
+	r.place(rnd, 0, 60)
+	stored := log.fold(t, &base, whole)
+	r.hub.opt.Stored = func(context.Context) (*core.Snapshot, error) { return stored, nil }
+	phantoms := r.place(rnd, 0, 20)
+	r.pump()
+	r.tick()
+	log.snapshot = log.fold(t, &base, whole)
+	log.lost[phantoms] = true
+	r.takeOver(0, 60)
+	r.pump()
+	if r.heal(mendEvery); r.hub.Stats().Reloads != 1 {
+		t.Fatal("the stored snapshot was not loaded")
+	}
+	r.pump()
+	r.tick()
+	v := r.newViewer(ClassAll)
+	v.fetch()
+	v.equals(log.fold(t, &base, whole), 0)
+	log.claim(core.Holder{Epoch: 9, Relay: 5}, 1)
+	r.pump()
+	if len(armed) != 1 || armed[0] != 2 {
+		t.Errorf("told that epochs %v are armed", armed)
+	}
+}
+
 func TestAPhantomIsTakenBack(t *testing.T) {
 	rnd := testSeed(t)
 	r, log := twoShards(t)
@@ -420,6 +453,38 @@ func TestAShardMayComeBeforeTheConfigurationThatMadeIt(t *testing.T) {
 	v := r.newViewer(ClassAll)
 	v.watch(0, 0b111)
 	v.equals(log.fold(t, &base, whole), 2)
+	if st := r.hub.Stats(); st.Reloads != 0 {
+		t.Errorf("%+v", st)
+	}
+}
+
+// So may what lies in the new part of a shard that there was before.
+func TestAPixelMayComeBeforeTheConfigurationThatMadeRoomForIt(t *testing.T) {
+	rnd := testSeed(t)
+	log := newFaultyLog()
+	r := newClusterRig(t, 600, 500, log)
+	log.claim(core.Holder{Epoch: 1, Relay: 5}, 0, 1)
+	base := *r.hub.opt.Base
+	larger := r.config
+	larger.Version, larger.Width = 2, 1000
+	r.seqs[0]++
+	late := &core.Record{Kind: core.KindConfig, Canvas: 1, Epoch: 1, Relay: 5, Shard: 0, First: r.seqs[0], TimeMS: r.nowMS, Config: &larger}
+	r.place(rnd, 1, 3)
+	r.config = larger
+	r.place(rnd, 1, 50)
+	r.pump()
+	if at := r.hub.follower.Heads[1]; at != 3 {
+		t.Fatalf("shard 1 is at %d", at)
+	}
+	log.do(func() { log.records = append(log.records, late) })
+	for range 2 { // this log gives the placements before the configuration again
+		r.heal(2 * refetchFirst)
+		r.pump()
+	}
+	r.tick()
+	v := r.newViewer(ClassAll)
+	v.watch(0, 0b11)
+	v.equals(log.fold(t, &base, whole), 1)
 	if st := r.hub.Stats(); st.Reloads != 0 {
 		t.Errorf("%+v", st)
 	}

@@ -71,9 +71,10 @@ type Worker struct {
 	holes  [core.ShardsMax]hole // of the goroutine that runs
 }
 
-// A hole is a place at which a shard cannot go on. The log is asked again a few
-// times at once; then the shard stands still until its round ends, so that it does
-// not hold up others, and its watermark comes to where the hole is.
+// A hole is a place at which a shard cannot go on. The log is asked again a few times
+// at once. Then what does not join is dropped, so that the shard does not hold up
+// others, and goes on when a relay publishes again what is missing. Meanwhile its
+// watermark comes to where the hole is, and the log is asked again when the round ends.
 type hole struct {
 	after uint64
 	times int
@@ -155,7 +156,6 @@ func (w *Worker) round(ctx context.Context) error {
 	}
 	disturbed := w.o.Archive.Disturbed()
 	var f core.Follower
-	stopped := uint64(0) // set of shards
 	var rest *time.Timer
 	defer func() {
 		if rest != nil {
@@ -175,7 +175,7 @@ func (w *Worker) round(ctx context.Context) error {
 	}
 	err = w.o.Tail(ctx, mine, f.Heads, func(r *core.Record) error {
 		wr := writers[r.Shard]
-		if wr == nil || stopped>>r.Shard&1 == 1 {
+		if wr == nil {
 			return nil
 		}
 		verdict := f.Next(r)
@@ -194,7 +194,7 @@ func (w *Worker) round(ctx context.Context) error {
 			if w.holes[r.Shard].again(f.Heads[r.Shard]) {
 				return err
 			}
-			if stopped |= 1 << r.Shard; rest == nil {
+			if rest == nil {
 				rest = time.AfterFunc(max(holeRest, 2*w.o.Settle), func() { end(err) })
 			}
 		case core.Apply:
@@ -206,9 +206,13 @@ func (w *Worker) round(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// again notes that nothing follows after, and reports whether to ask again at once.
+// again notes that nothing follows after, and reports whether to ask again at once. Who
+// begins at the watermark again comes by older holes first.
 func (h *hole) again(after uint64) bool {
-	if h.after != after {
+	if after < h.after {
+		return false
+	}
+	if after > h.after {
 		*h = hole{after: after}
 	}
 	h.times++

@@ -305,3 +305,48 @@ func serial(h coretest.Hook) coretest.Hook {
 		return h(ctx, c, effect)
 	}
 }
+
+// A process that was frozen has slept through its ticks, and hears of a node that was
+// lost meanwhile with the first answer.
+func TestTimeAsleepDoesNotSettle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, 1)
+		node := &dying{Archive: b.Archive.As(nil)}
+		w := New(b.options(node))
+		wr := newWriter(w, 0, 0)
+		wr.written = []mark{{core.Position{Seq: 5}, time.Now(), wr.ticks}}
+		time.Sleep(time.Hour)
+		for tick := 1; tick <= settleTicks; tick++ {
+			if at := b.watermark(t, 0); at != 0 {
+				t.Fatalf("the watermark is at %d before tick %d", at, tick)
+			}
+			if err := wr.settle(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if at := b.watermark(t, 0); at != 5 {
+			t.Errorf("the watermark is at %d", at)
+		}
+		wr.written = []mark{{core.Position{Seq: 9}, time.Now().Add(-time.Hour), wr.ticks - settleTicks}}
+		node.dies = true
+		if err := wr.settle(t.Context()); err != errDisturbed {
+			t.Errorf("settle is %v after a node was lost", err)
+		}
+	})
+}
+
+// A dying archive tells with an answer that a node was lost.
+type dying struct {
+	core.Archive
+	dies bool
+	n    uint64
+}
+
+func (d *dying) Disturbed() uint64 { return d.n }
+
+func (d *dying) Watermark(ctx context.Context, s core.ShardID) (core.Position, error) {
+	if d.dies {
+		d.n++
+	}
+	return d.Archive.Watermark(ctx, s)
+}

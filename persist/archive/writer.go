@@ -17,6 +17,7 @@ type writer struct {
 	disturbed uint64 // what Disturbed was when the round began
 	queue     chan entry
 	written   []mark // not in the watermark yet, oldest first
+	ticks     int    // of settle so far
 }
 
 // An entry is a record and the position behind it.
@@ -29,7 +30,12 @@ type entry struct {
 type mark struct {
 	at   core.Position
 	time time.Time
+	tick int
 }
+
+// settleTicks is how many ticks of settle make up Settle. A process that is frozen misses
+// its ticks, and while it slept it would not have heard of a node that was lost.
+const settleTicks = 8
 
 // queueRecords bounds the records of a shard that wait.
 const queueRecords = 256
@@ -40,15 +46,8 @@ func newWriter(w *Worker, s core.ShardID, disturbed uint64) *writer {
 
 // put queues a copy of r.
 func (wr *writer) put(ctx context.Context, r *core.Record, at core.Position) error {
-	c := *r
-	c.Events, c.Pixels = slices.Clone(r.Events), slices.Clone(r.Pixels)
-	if r.Config != nil {
-		config := *r.Config
-		config.Palette = slices.Clone(r.Config.Palette)
-		c.Config = &config
-	}
 	select {
-	case wr.queue <- entry{&c, at}:
+	case wr.queue <- entry{r.Clone(), at}:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -57,7 +56,7 @@ func (wr *writer) put(ctx context.Context, r *core.Record, at core.Position) err
 
 // run writes until ctx ends or something is wrong, and returns that cause.
 func (wr *writer) run(ctx context.Context) error {
-	settle := time.NewTicker(wr.w.o.Settle/8 + 1)
+	settle := time.NewTicker(wr.w.o.Settle/settleTicks + 1)
 	defer settle.Stop()
 	var batch []*core.Record
 	for {
@@ -74,7 +73,7 @@ func (wr *writer) run(ctx context.Context) error {
 			if err := wr.write(ctx, batch); err != nil {
 				return err
 			}
-			wr.written = append(wr.written, mark{at, time.Now()})
+			wr.written = append(wr.written, mark{at, time.Now(), wr.ticks})
 		}
 	}
 }
@@ -109,17 +108,25 @@ func (wr *writer) write(ctx context.Context, batch []*core.Record) error {
 }
 
 // settle moves the watermark to what was written long enough ago, unless a node
-// was disturbed since the round began: then it is written again first.
+// was disturbed since the round began: then it is written again first. What happened
+// to nodes while we slept is known for sure once one of them has answered.
 func (wr *writer) settle(ctx context.Context) error {
+	wr.ticks++
 	if wr.w.o.Archive.Disturbed() != wr.disturbed {
 		return errDisturbed
 	}
 	n := 0
-	for n < len(wr.written) && time.Since(wr.written[n].time) >= wr.w.o.Settle {
+	for n < len(wr.written) && time.Since(wr.written[n].time) >= wr.w.o.Settle && wr.ticks-wr.written[n].tick >= settleTicks {
 		n++
 	}
 	if n == 0 {
 		return nil
+	}
+	if _, err := wr.w.o.Archive.Watermark(ctx, wr.shard); err != nil {
+		return err
+	}
+	if wr.w.o.Archive.Disturbed() != wr.disturbed {
+		return errDisturbed
 	}
 	at := wr.written[n-1].at
 	if err := wr.w.o.Archive.SetWatermark(ctx, wr.shard, at); err != nil {

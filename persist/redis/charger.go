@@ -212,6 +212,7 @@ type ask struct {
 	rule    core.Cooldown
 	nowMS   int64
 	peek    bool // only the allowance is asked for
+	again   bool // it was asked before, without an answer
 
 	key, id   string
 	began     time.Time
@@ -240,11 +241,12 @@ func (g *charger) charge(ctx context.Context, asks []ask) {
 		a.began, a.id, a.key = time.Now(), chargeID(a.request, a.shard), g.c.userKey(rule, a.user)
 	}
 	// A time-out is asked again with the same id: getting it back means granted.
-	for range 2 {
+	for try := range 2 {
 		err := g.run(ctx, func(ctx context.Context, r rueidis.Client) error {
 			var open []*ask
 			for i := range asks {
 				if !asks[i].answered {
+					asks[i].again = try > 0
 					open = append(open, &asks[i])
 				}
 			}
@@ -293,6 +295,11 @@ func (g *charger) remember(a *ask) {
 	}
 }
 
+// value is what a charge by key writes.
+func (a *ask) value() string {
+	return string(binary.LittleEndian.AppendUint64([]byte(a.id), uint64(a.nowMS+a.rule.EveryMS)))
+}
+
 // askKeys charges by one key a user. It returns the first error that is no refusal.
 func (g *charger) askKeys(ctx context.Context, r rueidis.Client, asks []*ask) error {
 	cmds := make(rueidis.Commands, len(asks))
@@ -301,8 +308,7 @@ func (g *charger) askKeys(ctx context.Context, r rueidis.Client, asks []*ask) er
 			cmds[i] = r.B().Get().Key(a.key).Build()
 			continue
 		}
-		until := binary.LittleEndian.AppendUint64([]byte(a.id), uint64(a.nowMS+a.rule.EveryMS))
-		cmds[i] = r.B().Set().Key(a.key).Value(rueidis.BinaryString(until)).Nx().Get().PxMilliseconds(a.rule.EveryMS).Build()
+		cmds[i] = r.B().Set().Key(a.key).Value(a.value()).Nx().Get().PxMilliseconds(a.rule.EveryMS).Build()
 	}
 	var failed error
 	for i, m := range r.DoMulti(ctx, cmds...) {
@@ -341,6 +347,9 @@ func (g *charger) readKey(ctx context.Context, r rueidis.Client, a *ask, old str
 			until = max(at, a.nowMS+1)
 		}
 		a.granted = old[:chargeIDBytes] == a.id
+		if a.again && !a.peek && old == a.value() { // the try without an answer has charged
+			a.fresh, a.tatMS = true, until
+		}
 	}
 	a.allowance = a.rule.Allowance(until, a.nowMS)
 }

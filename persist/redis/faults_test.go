@@ -412,7 +412,7 @@ func TestAServerThatLostAFenceIsNotBelieved(t *testing.T) {
 	if o := outcomes(t, c, crowd(0, 1)...)[0]; o.Err != nil {
 		t.Fatal(o.Err)
 	}
-	c.sequencer.queues[0].epoch = 7 // as of a master that is gone; the queue rests
+	c.Sequencer().Armed(0, 7) // by a master that we do not reach
 	refusedWith(t, outcomes(t, c, crowd(0, 1)...)[0], core.CodeUnavailable)
 	after := uint32(7)
 	must(t, takeOver(t.Context(), c.Outbox(), 0, 1, &config, &after))

@@ -63,12 +63,17 @@ func (l *link) with(ctx context.Context, f func(context.Context, rueidis.Client)
 		return errInFlight
 	}
 	if err = f(ctx, c); moveOn(err) {
-		select {
-		case l.wake <- struct{}{}:
-		default:
-		}
+		l.look()
 	}
 	return err
+}
+
+// look lets keep see whether another server is the master now.
+func (l *link) look() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
 }
 
 // keep connects, and stays with the master where servers are replicated without

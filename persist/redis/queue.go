@@ -2,6 +2,7 @@ package redis
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pixelwall/core"
@@ -26,6 +27,8 @@ type queue struct {
 	pending   []*item
 	running   bool
 	unarmedAt time.Time // since when the shard is known to be armed by nobody
+
+	heard atomic.Uint32 // the highest fence that the log has told of
 
 	// Of the goroutine that runs.
 	epoch uint32 // the highest fence that we have seen

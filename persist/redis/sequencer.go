@@ -103,6 +103,18 @@ func (s *Sequencer) admit(ctx context.Context, it *item) {
 	}
 }
 
+// Armed tells that the log has shard s armed under epoch. A master that does not know
+// of that was deposed: what it acknowledges is in nobody's log, so the queue of the
+// shard takes no answer of it, and another one is looked for.
+func (s *Sequencer) Armed(shard core.ShardID, epoch uint32) {
+	heard := &s.queues[shard].heard
+	for was := heard.Load(); epoch > was; was = heard.Load() {
+		if heard.CompareAndSwap(was, epoch) {
+			s.c.link.look()
+		}
+	}
+}
+
 // enqueue brings items to the queues of their shards, in order.
 func (s *Sequencer) enqueue(items []*item) {
 	now := time.Now()

@@ -317,3 +317,48 @@ func TestACooldownThatWasShortenedHoldsAtOnce(t *testing.T) {
 		return outcomes(t, c, placement(1, 1, 1, 7, core.Request{Instance: 1, Number: n}))[0].Err == nil
 	})
 }
+
+// What may have been stored by a batch without an answer stays paid: the clocks of two
+// masters are not the same.
+func TestWhatMayHaveBeenPaidForIsNotRefunded(t *testing.T) {
+	c := open(t, testOptions(t))
+	for _, tt := range []struct {
+		name     string
+		sent     bool
+		st       status
+		agoMS    int64 // that it was stored, before its charge
+		refunded bool
+	}{
+		{"stored before, by an earlier try", false, statusRepeated, 1, true},
+		{"stored a moment before, perhaps by this one", true, statusRepeated, clocksApartMS, false},
+		{"stored long before", true, statusRepeated, clocksApartMS + 1, true},
+		{"expired", false, statusExpired, 0, false},
+	} {
+		it := &item{sent: tt.sent, charge: charge{rule: core.Cooldown{EveryMS: 1000, Max: 1}, key: c.userKey(core.Cooldown{Max: 1}, 7), id: "x"}}
+		c.sequencer.queues[0].tell(it, tt.st, 5, 100_000-tt.agoMS, 100_000)
+		if (it.charge.key == "") != tt.refunded {
+			t.Errorf("%s: refunded is %v", tt.name, !tt.refunded)
+		}
+	}
+}
+
+// A charge whose answer was lost is that of the call which asks again, and goes back
+// with it when the placement is refused.
+func TestAChargeWithoutAnAnswerCanBeRefunded(t *testing.T) {
+	c := open(t, testOptions(t))
+	r, err := c.link.get()
+	must(t, err)
+	for _, again := range []bool{true, false} {
+		rule := core.Cooldown{EveryMS: 600_000, Max: 1}
+		lost := ask{user: 7, request: core.Request{Instance: 1, Number: 1}, rule: rule, nowMS: c.opts.NowMS(), key: c.userKey(rule, 7)}
+		lost.id = chargeID(lost.request, lost.shard)
+		now := lost
+		must(t, c.charger.askKeys(t.Context(), r, []*ask{&lost}))
+		now.again = again
+		must(t, c.charger.askKeys(t.Context(), r, []*ask{&now}))
+		if !now.granted || now.fresh != again {
+			t.Errorf("asked again (%v): %+v", again, now)
+		}
+		must(t, r.Do(t.Context(), r.B().Del().Key(lost.key).Build()).Error())
+	}
+}

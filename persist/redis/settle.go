@@ -57,6 +57,7 @@ func (q *queue) send(batch []*item) error {
 			return err
 		}
 	}
+	q.epoch = max(q.epoch, q.heard.Load())
 	config := q.c.configs.shards[q.shard].Load()
 	if config == nil {
 		var err error
@@ -140,18 +141,22 @@ func (q *queue) tell(it *item, st status, seq uint64, timeMS, chargedMS int64) {
 	case statusRepeated:
 		it.out.Shard, it.out.Seq, it.out.TimeMS, it.out.Repeated = q.shard, seq, timeMS, true
 		q.c.stats.repeats.Add(1)
+		if it.sent {
+			chargedMS -= clocksApartMS // we may have stored it ourselves, by another master's clock
+		}
 		if timeMS < chargedMS { // it was paid for when it was stored
 			q.c.charger.refund(it)
 			it.out.Allowance = it.charge.allowance
 		}
-	case statusExpired:
+	case statusExpired: // it may have been stored, and paid for by this charge
 		it.out.Err = errExpired
-		q.c.charger.refund(it)
-		it.out.Allowance = it.charge.allowance
 	case statusNotStored:
 		it.out.Err = it.asked
 	}
 }
+
+// clocksApartMS is how far the clocks of two masters may be apart.
+const clocksApartMS = 5000
 
 // errExpired is shared, and nobody writes to it.
 var errExpired = core.NewError(core.CodeExpired, "sent again too late: whether it was stored is no longer known")

@@ -134,7 +134,8 @@ const epochsBetween = 16
 // with it its seqs.
 func (sh *shard) epochAlone(after uint32) uint32 {
 	after = max(after, sh.fenced)
-	sh.fenced = after + 1 + (uint32(sh.relay.o.ID%epochsBetween)-after-1)%epochsBetween
+	class := uint32(sh.relay.o.ID >> 1 % epochsBetween) // the lowest bit of an id is always set
+	sh.fenced = after + 1 + (class-after-1)%epochsBetween
 	return sh.fenced
 }
 

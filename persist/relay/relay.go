@@ -247,18 +247,10 @@ var (
 // follow keeps the view at the end of the topic until ctx ends.
 func (r *Relay) follow(ctx context.Context) {
 	newest, told := false, ""
-	var gap core.Heads // where a record was missing
 	for ctx.Err() == nil {
 		err := r.followOnce(ctx, newest)
 		if ctx.Err() != nil {
 			return
-		}
-		if errors.Is(err, errGap) {
-			heads := r.view.heads()
-			if heads == gap {
-				err = errLacks
-			}
-			gap = heads
 		}
 		if err.Error() != told {
 			told = err.Error()

@@ -2,7 +2,6 @@ package relay
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
@@ -84,6 +83,9 @@ func (sh *shard) step(ctx context.Context) (time.Duration, error) {
 	if sh.armed && sh.holder() != (core.Holder{Epoch: sh.epoch, Relay: o.ID}) {
 		sh.armed = false
 	}
+	if sh.armed && sh.lacks() {
+		sh.epoch, sh.armed = 0, false
+	}
 	if !sh.armed || time.Since(sh.standAt) >= o.StandEvery {
 		stand, err := o.Outbox.Stand(ctx, sh.id)
 		if err != nil {
@@ -117,6 +119,15 @@ func (sh *shard) step(ctx context.Context) (time.Duration, error) {
 	return o.CarryEvery, nil
 }
 
+// lacks reports whether the log lost records before some that we carried. Nobody can
+// read on there until the outbox is published again, under another epoch.
+func (sh *shard) lacks() bool {
+	v := sh.relay.view
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.lacking(sh.id) == sh.epoch
+}
+
 // leased reports whether the lease stands. What another relay has held meanwhile has
 // to be taken over from it.
 func (sh *shard) leased() (bool, error) {
@@ -133,7 +144,7 @@ func (sh *shard) carry(ctx context.Context) (int, error) {
 	o := &sh.relay.o
 	var batch []*core.Record
 	err := o.Outbox.Read(ctx, sh.id, sh.carried, o.BatchMax, func(r *core.Record) error {
-		batch = append(batch, clone(r))
+		batch = append(batch, r.Clone())
 		return nil
 	})
 	if err != nil || len(batch) == 0 {
@@ -153,14 +164,6 @@ func (sh *shard) carry(ctx context.Context) (int, error) {
 	sh.carried = batch[len(batch)-1].Last()
 	sh.relay.stats.carried.Add(int64(len(batch)))
 	return len(batch), nil
-}
-
-// clone copies what Read lends.
-func clone(r *core.Record) *core.Record {
-	c := *r
-	c.Events = slices.Clone(r.Events)
-	c.Pixels = slices.Clone(r.Pixels)
-	return &c
 }
 
 // sayAgain repeats the claim, so that a reader who begins near the end finds it soon.

@@ -223,7 +223,7 @@ func (sh *shard) publishAgain(ctx context.Context, last uint64) (uint64, error) 
 			}
 			read++
 			at = r.Last()
-			c := clone(r)
+			c := r.Clone()
 			c.Epoch, c.Relay = us.Epoch, us.Relay
 			if f.Next(c) == core.Apply {
 				batch = append(batch, c)

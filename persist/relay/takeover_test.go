@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -110,6 +111,46 @@ func TestALostTopicIsClaimedAnew(t *testing.T) {
 			t.Errorf("it goes on with seq %x, the snapshot ends before %x", first.First, st.told[20].seq)
 		}
 	})
+}
+
+// A broker that lost power comes back without records that it had acknowledged, and the
+// relay appends behind the hole before it hears of that. The outbox has what is missing.
+func TestWhatATopicLostIsPublishedAgain(t *testing.T) {
+	for name, read := range map[string]bool{"and it was read": true, "before it was read": false} {
+		t.Run(name, func(t *testing.T) {
+			onStage(t, func(st *stage) {
+				deafened := atomic.Bool{}
+				st.log = func(_ context.Context, c coretest.Call, effect func() error) error {
+					if c.Method == "Tail" && deafened.Load() {
+						return errors.New("no answer")
+					}
+					return effect()
+				}
+				r, _, stop := st.relay()
+				defer stop()
+				epoch := st.armedAbove(0)
+				st.place(20)
+				st.carried()
+				st.snapshot()
+				deafened.Store(!read)
+				st.place(20)
+				st.carried()
+				deafened.Store(true)
+				st.topic.Truncate(0, len(st.topic.Records(0))-10)
+				st.place(20)
+				st.carried()
+				deafened.Store(false)
+				st.armedAbove(epoch)
+				st.place(20)
+				st.carried()
+				st.allStored()
+				time.Sleep(time.Minute)
+				if got := r.Stats(); got.Holes != 0 || got.TakeOvers != 2 {
+					t.Errorf("%+v", got)
+				}
+			})
+		})
+	}
 }
 
 // leaveOut loses what the outbox was trimmed of, so that the n entries that are left

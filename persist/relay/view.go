@@ -6,6 +6,7 @@ import (
 	"sort"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"pixelwall/core"
 )
@@ -23,9 +24,20 @@ type view struct {
 	end     *core.Heads // of the log when it was asked last, nil before that
 	recent  [core.ShardsMax]recent
 	jumps   [core.ShardsMax][]core.Jump // the last that the log made
-	changed chan struct{}               // closed when a record was read
-	stop    context.CancelCauseFunc     // ends the present reading of the topic, nil before the first
+	holes   [core.ShardsMax]hole
+	changed chan struct{}           // closed when a record was read
+	stop    context.CancelCauseFunc // ends the present reading of the topic, nil before the first
 }
+
+// A hole is where a record was missing: behind head, when there is one.
+type hole struct {
+	head  uint64
+	asked time.Time // when the log was last asked again because of it
+	epoch uint32    // whose records do not join, though the log was asked again; 0: none
+}
+
+// askAgainEvery is how often the log is asked again because of one hole.
+const askAgainEvery = 10 * time.Second
 
 // jumpsMax bounds the jumps of a shard that are kept. A server that comes back with
 // requests of before the oldest has been away for longer than requests count, unless
@@ -43,6 +55,7 @@ func (v *view) reset(fold *core.Fold) {
 		v.base = fold.Heads
 	}
 	v.fold, v.recent, v.jumps = fold, [core.ShardsMax]recent{}, [core.ShardsMax][]core.Jump{}
+	v.holes = [core.ShardsMax]hole{}
 	v.end = nil
 	v.wake()
 }
@@ -73,9 +86,10 @@ func (v *view) endsAt(reading int, end core.Heads) {
 	}
 }
 
-// isAtEnd reports whether s was read to where the log ends. v.mu is held.
+// isAtEnd reports whether s was read to where the log ends, or to a hole in it. v.mu
+// is held.
 func (v *view) isAtEnd(s core.ShardID) bool {
-	return v.fold != nil && v.end != nil && v.fold.Heads[s] >= v.end[s]
+	return v.fold != nil && v.end != nil && (v.fold.Heads[s] >= v.end[s] || v.lacking(s) != 0)
 }
 
 func (v *view) heads() core.Heads {
@@ -87,7 +101,9 @@ func (v *view) heads() core.Heads {
 	return v.fold.Heads
 }
 
-// next takes one record of the topic.
+// next takes one record of the topic. At a hole the log is asked again. What does not
+// join then is dropped, so that the others go on and a claim from beyond the hole is
+// heard: what is missing comes behind that, from the outbox.
 func (v *view) next(r *core.Record, nowMS int64) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -98,12 +114,40 @@ func (v *view) next(r *core.Record, nowMS int64) error {
 		v.fold = nil // it has moved past what it could not apply
 		return err
 	case verdict == core.Gap || verdict == core.Phantom: // the topic alone is followed, so a phantom is a hole too
-		return errGap
+		if v.missing(r) {
+			return errGap
+		}
 	case verdict == core.Stale:
 		v.stale.Add(1)
 	}
 	v.wake()
 	return nil
+}
+
+// missing notes that something is missing before r, and reports whether to ask the log
+// again. v.mu is held.
+func (v *view) missing(r *core.Record) bool {
+	s, now := r.Shard, time.Now()
+	h := &v.holes[s]
+	if head := v.fold.Heads[s]; h.head != head {
+		*h = hole{head: head}
+	}
+	if now.Sub(h.asked) >= askAgainEvery {
+		h.asked = now
+		v.fold.Rewind(s)
+		return true
+	}
+	h.epoch = r.Epoch
+	return false
+}
+
+// lacking returns the epoch whose records do not join the log of s, 0 when there is
+// none. v.mu is held.
+func (v *view) lacking(s core.ShardID) uint32 {
+	if h := &v.holes[s]; v.fold != nil && h.head == v.fold.Heads[s] {
+		return h.epoch
+	}
+	return 0
 }
 
 func (v *view) applied(r *core.Record, nowMS int64) {

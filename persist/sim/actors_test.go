@@ -88,7 +88,7 @@ func (w *world) kept(p *process, s core.Snapshots) core.Snapshots {
 // before and beside it, which chance alone does most of the time.
 func (p *process) relayID() uint64 {
 	slot := uint64(p.name[len(p.name)-1] - 'a')
-	return p.id("relay")&^15 | (slot*5+p.life)%16
+	return p.id("relay")&^31 | (slot*5+p.life)%16<<1
 }
 
 // archiver is one life of an archive worker.
@@ -117,7 +117,7 @@ func (w *world) snapshots(p *process) {
 		snapshot.Publish(p.ctx, w.outbox.As(p.hook), w.shards, time.Second, p.logger())
 	})
 	s := snapshot.New(snapshot.Options{
-		Owner: p.id("owner"), Log: w.plant.tail(p, w.topic.As(p.hook)), Snapshots: w.archive.As(p.hook), Leases: w.outbox.As(p.hook), NowMS: nowMS, Logger: p.logger(),
+		Owner: p.id("owner"), Log: w.plant.tail(p, w.topic.As(p.hook)), Snapshots: w.archive.As(p.hook), Leases: w.outbox.As(p.hook), Logger: p.logger(),
 		Every: time.Second, LeaseTTL: 3 * time.Second,
 	})
 	s.Run(p.ctx)

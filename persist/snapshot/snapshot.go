@@ -10,9 +10,11 @@
 package snapshot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,7 +29,6 @@ type Options struct {
 	Log       core.Log
 	Snapshots core.Snapshots
 	Leases    core.Leases // nil: this worker is the only one
-	NowMS     func() int64
 	Logger    *slog.Logger
 
 	Every    time.Duration // between two snapshots; 1 minute when 0
@@ -40,7 +41,8 @@ const role = "snapshot"
 // A Worker puts snapshots while it has the lease. Call Run.
 type Worker struct {
 	o     Options
-	putAt time.Time // of the last snapshot; of the goroutine that runs
+	putAt time.Time  // of the last snapshot; of the goroutine that runs
+	holes core.Heads // 1 + the head at which the log was asked again; of a round's Tail
 	stats struct{ put, stale, gaps atomic.Int64 }
 }
 
@@ -101,9 +103,10 @@ var (
 
 // A state is a fold that one goroutine feeds and another one keeps.
 type state struct {
-	mu   sync.Mutex // protects following
-	fold *core.Fold // nil when it is of no use any more
-	kept core.Heads
+	mu    sync.Mutex // protects following
+	fold  *core.Fold // nil when it is of no use any more
+	kept  core.Heads
+	lacks bool // what comes behind a hole was dropped
 }
 
 // round folds the log from the newest snapshot on, and puts one every now and
@@ -130,11 +133,14 @@ func (w *Worker) round(alive context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			// A log that ends again and again must not mean that nothing is ever kept.
-			if alive.Err() == nil && time.Since(w.putAt) >= w.o.Every {
+			// A log that ends again and again must not mean that nothing is ever kept, and
+			// the next round may not come as far where something is missing.
+			cause := context.Cause(ctx)
+			broken := errors.Is(cause, errGap) || core.CodeOf(cause) == core.CodeNotFound
+			if alive.Err() == nil && (broken || time.Since(w.putAt) >= w.o.Every) {
 				err = w.put(alive, st)
 			}
-			return errors.Join(context.Cause(ctx), err)
+			return errors.Join(cause, err)
 		case <-lease.C:
 			if held, err := w.hold(ctx); err == nil && !held {
 				return errLease
@@ -143,20 +149,34 @@ func (w *Worker) round(alive context.Context) error {
 			if err := w.put(ctx, st); err != nil {
 				return err
 			}
+			if st.isLacking() {
+				return errGap // the log may have it by now
+			}
 		}
 	}
 }
 
-// put keeps what st has come to, if that is something new.
+func (st *state) isLacking() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.lacks
+}
+
+// put keeps what st has come to, if that is something new. Its time is that of the
+// newest event, since the clock of a worker must not say which snapshot is the newest.
 func (w *Worker) put(ctx context.Context, st *state) error {
 	st.mu.Lock()
 	var s *core.Snapshot
 	if st.fold != nil && st.fold.Heads != st.kept {
-		s = st.fold.Snapshot(w.o.NowMS())
+		s = st.fold.Snapshot(slices.Max(st.fold.Times[:]))
 	}
 	st.mu.Unlock()
 	if s == nil {
 		return nil
+	}
+	// We may have slept for longer than the lease lasts.
+	if held, err := w.hold(ctx); err != nil || !held {
+		return cmp.Or(err, errLease)
 	}
 	if err := w.o.Snapshots.Put(ctx, s); err != nil {
 		return err
@@ -166,7 +186,9 @@ func (w *Worker) put(ctx context.Context, st *state) error {
 	return nil
 }
 
-// next takes one record. A hole is never stepped over: the log is asked again.
+// next takes one record. A hole is never stepped over: the log is asked again. What
+// does not join then is dropped, so that the others go on, and with them the shard
+// when a relay publishes again what is missing.
 func (w *Worker) next(st *state, r *core.Record) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -179,7 +201,11 @@ func (w *Worker) next(st *state, r *core.Record) error {
 		w.stats.stale.Add(1)
 	case verdict == core.Gap || verdict == core.Phantom:
 		w.stats.gaps.Add(1)
-		return errors.Join(errGap, st.fold.GapError(r))
+		if at := 1 + st.fold.Heads[r.Shard]; w.holes[r.Shard] != at {
+			w.holes[r.Shard] = at
+			return errors.Join(errGap, st.fold.GapError(r))
+		}
+		st.lacks = true
 	}
 	return nil
 }

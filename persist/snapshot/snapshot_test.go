@@ -21,7 +21,7 @@ func newBench(t *testing.T) *bench {
 }
 
 func (b *bench) worker(owner uint64, log core.Log) *Worker {
-	return New(Options{Owner: owner, Log: log, Snapshots: b.Archive.As(nil), Leases: b.Outbox.As(nil), NowMS: coretest.ScriptNowMS})
+	return New(Options{Owner: owner, Log: log, Snapshots: b.Archive.As(nil), Leases: b.Outbox.As(nil)})
 }
 
 func run(t *testing.T, w *Worker) (stop func()) {
@@ -124,6 +124,40 @@ func TestAHoleIsNeverSteppedOver(t *testing.T) {
 	})
 }
 
+// What a relay publishes again after the topic lost it comes behind what does not join.
+// The snapshot before that is of the hole, whose time is that of its newest event.
+func TestAHoleIsFilledFromBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		w := b.worker(1, b.Topic.As(nil))
+		stop := run(t, w)
+		defer stop()
+		b.Append(t, b.Events(0, 1, 1))
+		time.Sleep(2 * time.Second)
+		lost := b.Events(0, 1, 9)
+		b.Heads[0] = lost.Last()
+		b.Append(t, b.Events(0, 1, 2))
+		time.Sleep(5 * time.Second)
+		snap := b.latest(t)
+		if snap.Heads[0] != lost.First-1 || snap.TimeMS != snap.Times[0] {
+			t.Fatalf("at the hole the snapshot is at %v, of %d", snap.Heads[:2], snap.TimeMS)
+		}
+		b.Heads[0] = lost.First - 1
+		again := []*core.Record{{Kind: core.KindClaim}, lost, b.Events(0, 1, 2)}
+		again[2].First = lost.First + 1
+		for _, r := range again {
+			r.Canvas, r.Epoch, r.Relay, r.TimeMS = coretest.ScriptCanvas, 2, 10, coretest.ScriptNowMS()
+		}
+		if err := b.Topic.As(nil).Append(t.Context(), again); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		if snap = b.latest(t); snap.Heads[0] != again[2].Last() {
+			t.Errorf("the snapshot is at %v", snap.Heads[:2])
+		}
+	})
+}
+
 // A holed log does not give the record that begins at hidden in shard 0.
 type holed struct {
 	core.Log
@@ -194,7 +228,7 @@ func TestFaultsAreWaitedOut(t *testing.T) {
 			}
 			return effect()
 		}
-		w := New(Options{Owner: 1, Log: b.Topic.As(flaky), Snapshots: b.Archive.As(flaky), NowMS: coretest.ScriptNowMS, Every: 5 * time.Second})
+		w := New(Options{Owner: 1, Log: b.Topic.As(flaky), Snapshots: b.Archive.As(flaky), Every: 5 * time.Second})
 		stop := run(t, w)
 		defer stop()
 		for range 100 {
@@ -262,5 +296,32 @@ func TestEveryShardIsPublishedEachTime(t *testing.T) {
 		}
 		cancel()
 		<-done
+	})
+}
+
+// A worker that slept has lost its lease, whatever it finds due first when it wakes.
+func TestTheLeaseIsAskedForBeforeEachSnapshot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		var taken atomic.Bool
+		leases := func(_ context.Context, c coretest.Call, effect func() error) error {
+			if err := effect(); err != nil || !taken.Load() {
+				return err
+			}
+			return errors.New("no answer")
+		}
+		w := New(Options{
+			Owner: 1, Log: b.Topic.As(nil), Snapshots: b.Archive.As(nil), Leases: b.Outbox.As(leases), LeaseTTL: time.Hour,
+		})
+		stop := run(t, w)
+		defer stop()
+		b.Append(t, b.Events(0, 1, 1))
+		time.Sleep(61 * time.Second)
+		taken.Store(true)
+		b.Append(t, b.Events(0, 1, 2))
+		time.Sleep(5 * time.Minute)
+		if got := w.Stats().Put; got != 1 {
+			t.Errorf("%d snapshots were put, one of them with the lease", got)
+		}
 	})
 }
