@@ -121,13 +121,20 @@ func (q *queue) deliver(batch []*item, text string) error {
 			if err != nil {
 				return err
 			}
-			q.tell(it, st, seq, timeMS, a.timeMS-now.Sub(it.charge.began).Milliseconds())
+			q.tell(it, st, seq, timeMS, agoMS(a.timeMS, now.Sub(it.charge.began)))
 		}
 	}
 	for _, it := range batch {
 		it.finish()
 	}
 	return nil
+}
+
+// agoMS returns a time that is not after what was d before the millisecond timeMS:
+// with d cut to whole milliseconds a charge looked younger than what another edge had
+// stored by it, and was given back.
+func agoMS(timeMS int64, d time.Duration) int64 {
+	return timeMS - int64((d+time.Millisecond-1)/time.Millisecond)
 }
 
 // tell enters the outcome of it. chargedMS is when its charge began, in the time
