@@ -13,7 +13,7 @@ import (
 // A result is what judge found.
 type result struct {
 	acked, stored, unknown, lost, duplicates int
-	early, late                              int // placements inside a cooldown: without a reason, and because the earlier one was stored late
+	early, late                              int // placements inside a cooldown: without a reason, and because one of two was stored late
 	refusals                                 map[string]int
 	faults                                   []string
 }
@@ -96,19 +96,20 @@ type own struct {
 	sent int64
 }
 
-// insideCooldown counts the placements that came too soon after the one before,
-// by the times of their records. A placement is charged between its sending and its
-// storing; when the earlier one waited for long in between, as during a take-over,
-// the later one was not early.
+// insideCooldown counts the placements that came too soon after the one before, by
+// the times of their records. A placement is charged at some time between its sending
+// and its storing: where one of two waited for long in between, as during a take-over
+// or on a busy machine, their charges can be a cooldown apart and none was early.
 func insideCooldown(mine []own, cooldown time.Duration) (early, late int) {
 	if cooldown == 0 {
 		return 0, 0
 	}
 	slices.SortFunc(mine, func(a, b own) int { return int(a.timeMS - b.timeMS) })
 	for i := 1; i < len(mine); i++ {
+		a, b := &mine[i-1], &mine[i]
 		switch ms := cooldown.Milliseconds(); {
-		case mine[i].timeMS-mine[i-1].timeMS >= ms:
-		case mine[i].timeMS-mine[i-1].sent >= ms:
+		case b.timeMS-a.timeMS >= ms:
+		case b.timeMS-a.sent >= ms, a.timeMS-b.sent >= ms:
 			late++
 		default:
 			early++

@@ -67,6 +67,8 @@ func TestInsideCooldown(t *testing.T) {
 		{"a second apart", []own{at(0, 5), at(1000, 1005)}, 0, 0},
 		{"too early", []own{at(0, 5), at(900, 905)}, 1, 0},
 		{"the first one was held up", []own{at(0, 500), at(1001, 1010)}, 0, 1},
+		{"the second one was held up, and had been sent before", []own{at(2000, 2005), at(900, 2006)}, 0, 1},
+		{"sent before, but not long enough", []own{at(2000, 2005), at(1100, 2006)}, 1, 0},
 	} {
 		if early, late := insideCooldown(tt.mine, time.Second); early != tt.early || late != tt.late {
 			t.Errorf("%s: early %d, late %d, want %d and %d", tt.name, early, late, tt.early, tt.late)
