@@ -77,11 +77,12 @@ type History interface {
 // Cooldowns limits how often a user places.
 type Cooldowns interface {
 	// Take charges user one placement for r at nowMS. It grants a Request that it
-	// granted last once more without a charge. False means that the user must
+	// granted last, or shortly before, once more without a charge. False means that the user must
 	// wait until the Allowance's NextMS.
 	Take(ctx context.Context, user uint64, r Request, nowMS int64) (Allowance, bool, error)
 
-	// Refund takes the charge for r back, if it was the last one granted to user.
+	// Refund takes the charge for r back, if it is known: the last one granted to
+	// user is, and those shortly before may be.
 	Refund(ctx context.Context, user uint64, r Request) error
 
 	// Allowance returns what user may do at nowMS, without a charge.

@@ -173,7 +173,7 @@ const (
 	coolAgain   = "the request that was granted last is granted again without a charge"
 	coolCrowd   = "users in a crowd get exactly their burst each"
 	coolOnce    = "a refund gives the charge back, once"
-	coolLast    = "only the last charge can be refunded"
+	coolLast    = "only a charge can be refunded, and only once"
 	coolCharged = "a request that was refunded is charged when it comes again"
 	coolAsking  = "asking for the allowance charges nothing"
 	coolLong    = "it is the arithmetic of core over a long time"

@@ -42,7 +42,7 @@ func (g *charger) remembered(id string) core.Request {
 // expires with the cooldown:
 //
 //	cd:<user>   id, until (8): unix ms by the clock of the edge that charged
-//	tat:<user>  time of arrival (8) by the clock of Redis, id unless refunded
+//	tat:<user>  time of arrival (8) by the clock of Redis, ids of the last 16 charges
 type charger struct {
 	c       *Client
 	refunds chan charge // overflow: a charge that stands although nothing was stored, counted

@@ -22,6 +22,23 @@ func newScript(text string) *script {
 // relays can empty the outboxes.
 const allowOOM = "#!lua flags=allow-oom"
 
+// listOfIDs begins the scripts of a tat key: the arrival time (8) and the ids of the
+// last 16 charges that were not taken back, the oldest first.
+const listOfIDs = `
+local t, has = redis.call('TIME'), redis.call('GET', KEYS[1])
+local now, every = t[1] * 1000 + math.floor(t[2] / 1000), tonumber(ARGV[2])
+local ids = has and has:sub(9) or ''
+local function find()
+  for i = 1, #ids, #ARGV[1] do
+    if ids:sub(i, i + #ARGV[1] - 1) == ARGV[1] then return i end
+  end
+end
+local function keep(tat, ids)
+  if tat <= now then return redis.call('DEL', KEYS[1]) end
+  redis.call('SET', KEYS[1], struct.pack('<I8', tat) .. ids, 'PX', string.format('%d', tat - now))
+end
+`
+
 var (
 	// KEYS lease, ARGV owner ttl
 	holdScript = newScript(allowOOM + `
@@ -44,25 +61,20 @@ return 0`)
 	// KEYS tat, ARGV id every max: the generic cell rate algorithm of core.Cooldown.
 	// It returns 0 refused, 1 charged, 2 charged before; and how far away the arrival
 	// time is. An empty id only asks.
-	takeScript = newScript(`
-local t, has = redis.call('TIME'), redis.call('GET', KEYS[1])
-local now, every = t[1] * 1000 + math.floor(t[2] / 1000), tonumber(ARGV[2])
+	takeScript = newScript(listOfIDs + `
 local rest, tat = every * ARGV[3], now
 if has then tat = math.min(math.max(now, (struct.unpack('<I8', has))), now + rest) end
 if ARGV[1] == '' then return {0, tat - now} end
-if has and has:sub(9) == ARGV[1] then return {2, tat - now} end
+if find() then return {2, tat - now} end
 if tat + every - now > rest then return {0, tat - now} end
-tat = tat + every
-redis.call('SET', KEYS[1], struct.pack('<I8', tat) .. ARGV[1], 'PX', string.format('%d', tat - now))
-return {1, tat - now}`)
+keep(tat + every, (ids .. ARGV[1]):sub(-16 * #ARGV[1]))
+return {1, tat + every - now}`)
 
-	// KEYS tat, ARGV id every: takes a charge back if it is the last one.
-	refundScript = newScript(`
-local t, has = redis.call('TIME'), redis.call('GET', KEYS[1])
-if not has or has:sub(9) ~= ARGV[1] then return 0 end
-local now, tat = t[1] * 1000 + math.floor(t[2] / 1000), struct.unpack('<I8', has) - ARGV[2]
-if tat <= now then return redis.call('DEL', KEYS[1]) end
-redis.call('SET', KEYS[1], struct.pack('<I8', tat), 'PX', string.format('%d', tat - now))
+	// KEYS tat, ARGV id every: takes the charge of id back, if it is there.
+	refundScript = newScript(listOfIDs + `
+local i = find()
+if not i then return 0 end
+keep(struct.unpack('<I8', has) - every, ids:sub(1, i - 1) .. ids:sub(i + #ARGV[1]))
 return 1`)
 )
 

@@ -300,6 +300,56 @@ func TestEdgesShareTheCooldowns(t *testing.T) {
 	}
 }
 
+// Of a burst each charge can be given back and is known when it is asked for again,
+// not only the last one.
+func TestEveryChargeOfABurstIsKnown(t *testing.T) {
+	c := open(t, testOptions(t))
+	config := testConfig()
+	const burst, known = 20, 16
+	config.CooldownMS, config.BurstMax = 600_000, burst
+	keepArmed(t, c, config)
+	k := c.Cooldowns()
+	request := func(n int) core.Request { return core.Request{Instance: 1, Number: uint32(n)} }
+	left := func() int {
+		a, err := k.Allowance(t.Context(), 7, c.opts.NowMS())
+		must(t, err)
+		return a.Available
+	}
+	for range 2 {
+		for n := range known {
+			a, ok, err := k.Take(t.Context(), 7, request(n), c.opts.NowMS())
+			if err != nil || !ok {
+				t.Fatalf("charge %d: %+v %v", n, a, err)
+			}
+		}
+		if n := left(); n != burst-known {
+			t.Fatalf("%d left after %d charges of %d", n, known, burst)
+		}
+	}
+	for i, n := range []int{3, 0, 15, 7, 7} {
+		must(t, k.Refund(t.Context(), 7, request(n)))
+		if got, want := left(), burst-known+min(i+1, 4); got != want {
+			t.Fatalf("%d left after refund %d, want %d", got, i, want)
+		}
+	}
+	for n := range burst { // those that are known still cost nothing
+		if _, _, err := k.Take(t.Context(), 7, request(n), c.opts.NowMS()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := left(); n != 0 {
+		t.Fatalf("%d left after %d charges", n, burst)
+	}
+	must(t, k.Refund(t.Context(), 7, request(1))) // 20 were charged since: it is forgotten
+	if n := left(); n != 0 {
+		t.Errorf("%d left after a refund of what is forgotten", n)
+	}
+	must(t, k.Refund(t.Context(), 7, request(burst-1)))
+	if n := left(); n != 1 {
+		t.Errorf("%d left after the refund of the last one", n)
+	}
+}
+
 // A cooldown that was shortened holds for those who wait already.
 func TestACooldownThatWasShortenedHoldsAtOnce(t *testing.T) {
 	c := open(t, testOptions(t))
