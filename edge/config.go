@@ -59,6 +59,7 @@ type Config struct {
 
 	KeyFile         string        `help:"keys of guest tokens, the same on every edge of a fleet (made in the data folder if not given)" placeholder:"FILE" type:"path"`
 	GuestsPerHour   int           `help:"guest sessions an address (IPv6: /64) may make in an hour" default:"60"`
+	LookupsPerMin   int           `help:"lookups in the history and pictures that an address (IPv6: /64) may ask for in a minute; 0 for no limit" default:"1200"`
 	ConnsMax        int           `help:"connections at most; 0 is what the descriptor limit leaves" default:"0"`
 	ConnsPerAddress int           `help:"connections of one address (IPv6: /64, and eight times as many of a /48); negative for no limit" default:"64"`
 	MessagesPerSec  float64       `help:"messages a second that a client may send, 0.1 to 10000" default:"20"`
@@ -230,7 +231,7 @@ func (s *settings) readLimits(wrong wrongFunc) {
 		flag     string
 		n, least int
 	}{
-		{"guests-per-hour", s.GuestsPerHour, 1}, {"message-burst", s.MessageBurst, 1},
+		{"guests-per-hour", s.GuestsPerHour, 1}, {"lookups-per-min", s.LookupsPerMin, 0}, {"message-burst", s.MessageBurst, 1},
 		{"backlog-bytes", s.BacklogBytes, backlogBytesMin}, {"ring-bytes", s.RingBytes, ringBytesMin},
 	} {
 		if limit.n < limit.least {

@@ -188,6 +188,7 @@ func (e *edge) buildAPI() (err error) {
 		User:        func(uid uint64) (uint64, string) { return e.keys.PublicID(uid), e.keys.Name(uid) },
 		Health:      e.health,
 		ClientAddr:  e.clientAddr,
+		Lookups:     limit.NewBudget(e.s.LookupsPerMin, time.Minute),
 		AllowOrigin: func(host, origin string) bool { return gateway.OriginAllowed(host, origin, e.s.Origin) },
 		Configure:   e.store.sequencer.Configure,
 		Upgrade: func(nc net.Conn, head []byte) {

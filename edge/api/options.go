@@ -14,6 +14,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"pixelwall/core"
+	"pixelwall/edge/limit"
 	"pixelwall/edge/token"
 )
 
@@ -58,6 +59,8 @@ type Options struct {
 	// only during the call. By default it is the peer, and loopback without a
 	// forwarding header is left out.
 	ClientAddr func(peer netip.Addr, headers []byte) (addr netip.Addr, exempt bool)
+	// Lookups bounds the questions to the history and the pictures of a network.
+	Lookups *limit.Budget
 	// AllowOrigin says whether a page of origin may make a session at host. By
 	// default it has to be the same host.
 	AllowOrigin func(host, origin string) bool

@@ -42,6 +42,9 @@ func (a *API) getPixel(r *request) error {
 	if g := c.Geometry(); !g.Contains(x, y) {
 		return outOfCanvas(x, y, g)
 	}
+	if err := a.lookup(r); err != nil {
+		return err
+	}
 	// One more than asked for tells whether there is a next page.
 	events, err := a.pixelEvents(x, y, before, limit+1)
 	if err != nil {
@@ -55,6 +58,18 @@ func (a *API) getPixel(r *request) error {
 		past.Next = &past.Items[limit-1].Seq
 	}
 	return r.json(past, noStore)
+}
+
+// lookup charges the network of r one of Options.Lookups.
+func (a *API) lookup(r *request) error {
+	addr, exempt := a.o.ClientAddr(peerOf(r.RequestCtx), r.Request.Header.RawHeaders())
+	if exempt {
+		return nil
+	}
+	if wait := a.o.Lookups.Take(addr, 1, a.o.Now()); wait > 0 {
+		return &core.Error{Code: core.CodeTooMany, Msg: "too many lookups from this address", RetryAfter: wait}
+	}
+	return nil
 }
 
 func outOfCanvas(x, y int, g core.Geometry) error {

@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"pixelwall/edge/limit"
 	"pixelwall/edge/token"
 )
 
@@ -135,5 +137,34 @@ func TestABadQueryIsToldWhatIsWrong(t *testing.T) {
 		if len(p.Detail) > 300 {
 			t.Errorf("%.60s: the detail has %d bytes", tt.path, len(p.Detail))
 		}
+	}
+}
+
+func TestANetworkHasABudgetOfLookups(t *testing.T) {
+	w := newWorld(t, 600, 600, "place2017", func(o *Options) { o.Lookups = limit.NewBudget(6, time.Minute) })
+	from := func(addr, path string) answer { return w.do(http.MethodGet, path, "X-Forwarded-For", addr) }
+	const pixel, picture = "/api/v1/pixel?x=1&y=1", "/api/v1/canvas.png?w=9&h=9"
+	for i := range 3 {
+		for _, path := range []string{pixel, picture} {
+			if a := from("198.51.100.1", path); a.StatusCode != http.StatusOK {
+				t.Fatalf("lookup %d: %v", i, a)
+			}
+		}
+	}
+	for _, path := range []string{pixel, picture} {
+		a := from("198.51.100.1", path)
+		if w.checkAgainstSpec(http.MethodGet, path, a); a.StatusCode != http.StatusTooManyRequests || !strings.Contains(string(a.body), `"too_many"`) || a.Header.Get("Retry-After") != "10" {
+			t.Errorf("%s beyond the budget: %v", path, a)
+		}
+		if a := w.get(path); a.StatusCode != http.StatusOK {
+			t.Errorf("%s of loopback: %v", path, a)
+		}
+	}
+	if a := from("198.51.100.1", "/api/v1/canvas/info"); a.StatusCode != http.StatusOK {
+		t.Errorf("what needs no budget: %v", a)
+	}
+	w.clock.add(10 * time.Second)
+	if a := from("198.51.100.1", pixel); a.StatusCode != http.StatusOK {
+		t.Errorf("at the time that was named: %v", a)
 	}
 }

@@ -50,6 +50,9 @@ func (a *API) getPNG(r *request) error {
 		a.metrics.count("png", 0)
 		return nil
 	}
+	if err := a.lookup(r); err != nil {
+		return err
+	}
 	data, err := v.picture(c, a.drawing)
 	if err != nil {
 		return err
