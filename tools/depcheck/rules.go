@@ -45,7 +45,7 @@ var rules = []Rule{
 		Why: "what a client may say: wire on one side, core on the other"},
 	{From: "edge/fanout", May: []string{"core", "wire", "edge/gateway"}, Tests: []string{"core/coretest", "tools/stack/..."},
 		Why: "from the log to the gateway's loops"},
-	{From: "edge/api", May: []string{"core", "wire", "edge/token", "edge/seldom"}, Tests: []string{"core/coretest", "edge/limit", "tools/stack/..."},
+	{From: "edge/api", May: []string{"core", "wire", "edge/token", "edge/limit", "edge/seldom"}, Tests: []string{"core/coretest", "tools/stack/..."},
 		Why: "HTTP over the ports, whatever store is behind them; the canvas file's bytes are wire's, a guest's token is a token"},
 	{From: "edge/token", May: []string{"core", "edge/limit"},
 		Why: "a token names a user"},
