@@ -16,7 +16,7 @@ const (
 	CodeOutOfCanvas                // x or y lies outside the canvas
 	CodeUnknownColor               // the palette has no such colour
 	CodeCooldown                   // the user must wait RetryAfter
-	CodeUnauthorized               // no token, or one that is bad, forged or revoked
+	CodeUnauthorized               // no token, or one that is bad or forged
 	CodeTokenExpired               // the token was good once
 	CodeHelloRequired              // a message came before hello
 	CodeUnknownMessage             // a message type that this server does not know

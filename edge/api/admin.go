@@ -21,6 +21,8 @@ func (a *API) adminRoutes() table {
 		{method: http.MethodGet, path: "/readyz", handle: a.getReady},
 		{method: http.MethodGet, path: "/admin/v1/config", handle: a.getConfig},
 		{method: http.MethodPatch, path: "/admin/v1/config", handle: a.patchConfig},
+		{method: http.MethodGet, path: "/admin/v1/pixel", query: []string{"x", "y", "limit", "before"}, handle: a.getPixelUsers},
+		{method: http.MethodGet, path: "/admin/v1/user", query: []string{"uid", "limit", "before"}, handle: a.getUser},
 		{method: http.MethodGet, path: "/debug/pprof/", handle: getProfile},
 		{method: http.MethodGet, path: "/debug/pprof/{profile}", query: []string{"seconds", "debug", "gc"}, handle: getProfile},
 	}

@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	pixelItems    = 20  // items of a page when nothing else is asked for
-	pixelItemsMax = 100 // bounds what one request costs the history
-	pixelTimeout  = 2 * time.Second
+	pastItems    = 20  // items of a page when nothing else is asked for
+	pastItemsMax = 100 // bounds what one request costs the history
+	pastTimeout  = 2 * time.Second
 )
 
 // A pixelPast is what happened to one pixel, newest first.
@@ -27,13 +27,22 @@ type pixelItem struct {
 	Seq   uint64 `json:"seq"`
 	Time  stamp  `json:"time"`
 	Color uint8  `json:"color"`
-	User  *user  `json:"user"` // null: nobody
+	User  *user  `json:"user"`          // null: nobody
+	UID   string `json:"uid,omitempty"` // for operators only
 }
 
 func (a *API) getPixel(r *request) error {
+	if err := a.lookup(r); err != nil {
+		return err
+	}
+	return a.pixelPast(r, false)
+}
+
+// pixelPast answers with what happened to a pixel, for an operator with the uids.
+func (a *API) pixelPast(r *request, uids bool) error {
 	q := &r.query
 	x, y := int(q.required("x", 0, core.SideMax-1)), int(q.required("y", 0, core.SideMax-1))
-	limit := int(q.number("limit", pixelItems, 1, pixelItemsMax))
+	limit := int(q.number("limit", pastItems, 1, pastItemsMax))
 	before := uint64(q.number("before", 0, 1, 1<<53-1))
 	if err := q.err(); err != nil {
 		return err
@@ -42,17 +51,21 @@ func (a *API) getPixel(r *request) error {
 	if g := c.Geometry(); !g.Contains(x, y) {
 		return outOfCanvas(x, y, g)
 	}
-	if err := a.lookup(r); err != nil {
-		return err
-	}
+	shard, off := core.Locate(x, y)
 	// One more than asked for tells whether there is a next page.
-	events, err := a.pixelEvents(x, y, before, limit+1)
+	events, err := a.askHistory(func(ctx context.Context) ([]core.PastEvent, error) {
+		return a.o.History.Pixel(ctx, shard, off, before, limit+1)
+	})
 	if err != nil {
 		return err
 	}
 	past := pixelPast{X: x, Y: y, Items: []pixelItem{}}
 	for i := range events[:min(limit, len(events))] {
-		past.Items = append(past.Items, a.pixelItem(&events[i]))
+		item := a.pixelItem(&events[i])
+		if uids {
+			item.UID = token.FormatID(events[i].User)
+		}
+		past.Items = append(past.Items, item)
 	}
 	if len(events) > limit {
 		past.Next = &past.Items[limit-1].Seq
@@ -76,12 +89,12 @@ func outOfCanvas(x, y int, g core.Geometry) error {
 	return core.NewError(core.CodeOutOfCanvas, fmt.Sprintf("pixel %d,%d is not on the canvas of %dx%d", x, y, g.Width, g.Height))
 }
 
-func (a *API) pixelEvents(x, y int, before uint64, limit int) (events []core.PastEvent, err error) {
+// askHistory asks behind the gate, for pastTimeout at most.
+func (a *API) askHistory(ask func(context.Context) ([]core.PastEvent, error)) (events []core.PastEvent, err error) {
 	err = a.past.run(func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), pixelTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), pastTimeout)
 		defer cancel()
-		shard, off := core.Locate(x, y)
-		events, err = a.o.History.Pixel(ctx, shard, off, before, limit)
+		events, err = ask(ctx)
 		if err != nil && ctx.Err() != nil { // a store tells why its caller's context ended, and that was us
 			return &core.Error{Code: core.CodeUnavailable, Msg: "the history does not answer in time", RetryAfter: time.Second, Err: err}
 		}

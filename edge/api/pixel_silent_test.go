@@ -19,7 +19,9 @@ func (silent) Pixel(ctx context.Context, _ core.ShardID, _ uint32, _ uint64, _ i
 func TestASilentHistoryIsUnavailable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &API{o: Options{History: silent{}}, past: newGate(1, 1)}
-		_, err := a.pixelEvents(3, 4, 0, 10)
+		_, err := a.askHistory(func(ctx context.Context) ([]core.PastEvent, error) {
+			return a.o.History.Pixel(ctx, 0, 3, 0, 10)
+		})
 		if core.CodeOf(err) != core.CodeUnavailable {
 			t.Errorf("got %v, want unavailable", err)
 		}

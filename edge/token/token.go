@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	// Lifetime is how long a token is good. A day bounds what a stolen one is
-	// worth and how long a key must be kept after a rotation.
+	// Lifetime is how long a token is good. Whoever has it may renew it, so a stolen
+	// one ends with the key that signed it, and a key that was rotated has to be kept
+	// for Lifetime and Renewable.
 	Lifetime = 24 * time.Hour
 	// Renewable is how long after its end a token may still be exchanged for a
 	// new one of the same user, so that somebody who comes back within the length
