@@ -20,11 +20,11 @@ func (s *Store) recover() error {
 	}
 	s.queue = &queue{wake: make(chan struct{}, 1)}
 	s.seq = &sequencer{
-		logWriter: logWriter{log: s.log, logger: o.Logger}, queue: s.queue, clock: o.Clock, canvas: s.meta.canvas,
+		queue: s.queue, clock: o.Clock, canvas: s.meta.canvas,
 		board: f.Board, heads: f.Heads, times: f.Times, requests: f.memory.requests, cooldowns: f.memory.cooldowns, snaps: s.snaps,
 	}
 	s.seq.setConfig(&f.Config, f.memory.now)
-	s.seq.state.Store(&State{Mode: OK})
+	s.seq.begin(s.log, o.Logger)
 	s.seq.onCommit = func(placements int) { s.seq.snapshot(o, placements) }
 	return nil
 }

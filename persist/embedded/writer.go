@@ -37,6 +37,15 @@ type logWriter struct {
 	state  atomic.Pointer[State]
 }
 
+// begin makes w the writer of l, whose end is known.
+func (w *logWriter) begin(l *segmentLog, logger *slog.Logger) {
+	w.log, w.logger = l, logger
+	w.state.Store(&State{Mode: OK})
+	if l.unsure != 0 { // the disk was full when the log was opened
+		w.prepare(0)
+	}
+}
+
 // record adds r to the open group.
 func (w *logWriter) record(r *core.Record) {
 	w.group.open()
