@@ -151,7 +151,7 @@ func (x *index) readApplied(db *pebble.DB) (*core.Heads, error) {
 		h[i] = binary.LittleEndian.Uint64(v[8+8*i:])
 	}
 	log, _ := x.folder.Heads(context.Background())
-	if !reaches(h, &log) {
+	if !log.Reach(h) {
 		return nil, errors.New("an index ahead of its log")
 	}
 	return h, nil

@@ -58,7 +58,7 @@ func (d *folder) fold(remember func() *memory) (*fold, error) {
 		if err != nil && (i < 0 || !errors.Is(err, errOtherPast)) {
 			return nil, err
 		}
-		if err == nil && (f.base == nil || reaches(&f.base.Heads, &f.read.Heads)) {
+		if err == nil && (f.base == nil || f.read.Heads.Reach(&f.base.Heads)) {
 			d.snaps.events = f.unsnapped
 			d.log.heads, d.log.timeMS = f.read.Heads, max(d.log.floor().timeMS, f.latest())
 			return f, nil
@@ -111,7 +111,7 @@ func (f *fold) firstSegment(l *segmentLog) int {
 		needMS = f.memory.needMS(&f.base.Config)
 	}
 	for i := len(l.segments) - 1; i > 0; i-- {
-		if s := &l.segments[i]; s.timeMS < needMS && reaches(&s.heads, &f.base.Heads) {
+		if s := &l.segments[i]; s.timeMS < needMS && f.base.Heads.Reach(&s.heads) {
 			return i
 		}
 	}

@@ -119,7 +119,7 @@ func (p *snapshots) At(_ context.Context, timeMS int64) (*core.Snapshot, error) 
 			p.logger.Warn("snapshot passed over", "error", err)
 			continue
 		}
-		if reaches(&s.Heads, &heads) {
+		if heads.Reach(&s.Heads) {
 			return s, nil
 		}
 	}
