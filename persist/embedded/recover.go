@@ -46,12 +46,12 @@ func (d *folder) fold(remember func() *memory) (*fold, error) {
 		}
 		if i >= 0 {
 			if f.base, err = d.snaps.load(names[i]); err != nil {
-				d.options.Logger.Warn("snapshot passed over", "error", err)
+				d.options.Logger.Warn("snapshot passed over", "err", err)
 				continue
 			}
 		}
 		if f.Fold, err = core.NewFold(f.base); err != nil {
-			d.options.Logger.Warn("snapshot passed over", "name", names[i], "error", err)
+			d.options.Logger.Warn("snapshot passed over", "name", names[i], "err", err)
 			continue
 		}
 		err := f.run(d.log)

@@ -89,14 +89,14 @@ func (w *logWriter) write() bool {
 
 func (w *logWriter) setFull(err error) {
 	if w.full == nil {
-		w.logger.Error("the log is read-only until it can be written again", "error", err)
+		w.logger.Error("the log is read-only until it can be written again", "err", err)
 		w.state.Store(&State{Mode: ReadOnly, Reason: err.Error()})
 	}
 	w.full = err
 }
 
 func (w *logWriter) stop(err error) {
-	w.logger.Error("the log cannot be written; nothing is taken until a restart", "error", err)
+	w.logger.Error("the log cannot be written; nothing is taken until a restart", "err", err)
 	w.state.Store(&State{Mode: Stopped, Reason: err.Error()})
 }
 

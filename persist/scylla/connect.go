@@ -82,7 +82,7 @@ func (s *Store) sayWhy(err error) {
 		why = unavailable("the history does not answer", err)
 	}
 	if last := s.why.Swap(why); last.Msg != why.Msg {
-		s.o.Logger.Warn("history not connected", "error", why)
+		s.o.Logger.Warn("history not connected", "err", why)
 	}
 }
 
@@ -97,7 +97,7 @@ func (s *Store) probe(c *session, failed int) int {
 	}
 	s.why.Store(unavailable("the history does not answer", err))
 	if failed == 0 {
-		s.o.Logger.Warn("history does not answer", "error", err)
+		s.o.Logger.Warn("history does not answer", "err", err)
 	}
 	if missing(err) { // somebody dropped the keyspace: nothing that was learnt holds
 		s.current.Store(nil)
