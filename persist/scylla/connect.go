@@ -163,7 +163,7 @@ func (s *Store) connect(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	dc, err := s.localDC(ctx, scout)
+	dc, err := localDC(ctx, scout)
 	if err != nil {
 		return nil, err
 	}
@@ -185,10 +185,8 @@ func (s *Store) connect(ctx context.Context) (*session, error) {
 	return c, nil
 }
 
-func (s *Store) localDC(ctx context.Context, scout *gocql.Session) (dc string, err error) {
-	if s.o.LocalDC != "" {
-		return s.o.LocalDC, nil
-	}
+// localDC returns the data centre of the node that answers.
+func localDC(ctx context.Context, scout *gocql.Session) (dc string, err error) {
 	err = scout.QueryWithContext(ctx, `SELECT data_center FROM system.local`).Consistency(gocql.One).Scan(&dc)
 	return dc, err
 }
