@@ -75,3 +75,13 @@ func SeqEpoch(seq uint64) uint32 { return uint32(seq >> 32) }
 
 // Heads is the last seq that somebody holds, per shard.
 type Heads [ShardsMax]uint64
+
+// Reach reports whether h is at goal or beyond, in every shard.
+func (h *Heads) Reach(goal *Heads) bool {
+	for s := range goal {
+		if h[s] < goal[s] {
+			return false
+		}
+	}
+	return true
+}

@@ -85,7 +85,7 @@ func (c *cluster) connect(ctx context.Context) (err error) {
 	}
 	if c.topic, err = kafka.Open(kafka.Options{
 		Brokers: s.Kafka, Topic: s.topic(), Canvas: c.canvas.Load, Logger: c.log,
-		Partitions: len(c.create.Config.Geometry().Shards()),
+		Partitions: partitions(c.create.Config.Geometry()),
 	}); err != nil {
 		return fmt.Errorf("--kafka: %w", err)
 	}
@@ -106,6 +106,13 @@ func (c *cluster) connect(ctx context.Context) (err error) {
 		},
 	})
 	return nil
+}
+
+// partitions returns how many partitions a canvas of g needs: shard ids have gaps
+// where it is not a square.
+func partitions(g core.Geometry) int {
+	shards := g.Shards()
+	return int(shards[len(shards)-1]) + 1
 }
 
 // backend waits for a state of the canvas to begin with, and returns what the

@@ -7,7 +7,23 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pixelwall/core"
 )
+
+func TestEveryShardOfACanvasHasAPartition(t *testing.T) {
+	for _, g := range []core.Geometry{{Width: 1, Height: 1}, {Width: 1000, Height: 1000}, {Width: 4096, Height: 512}, {Width: 512, Height: 4096}, {Width: 4096, Height: 4096}} {
+		n := partitions(g)
+		for _, s := range g.Shards() {
+			if int(s) >= n {
+				t.Errorf("%dx%d: shard %d of %d partitions", g.Width, g.Height, s, n)
+			}
+		}
+		if !g.Has(core.ShardID(n - 1)) {
+			t.Errorf("%dx%d: the last of %d partitions is of no shard", g.Width, g.Height, n)
+		}
+	}
+}
 
 func TestMistakesInFlagsOfAClusterAreAllReportedAtOnce(t *testing.T) {
 	for _, tt := range []struct {

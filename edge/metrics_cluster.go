@@ -23,8 +23,10 @@ func (c *cluster) readings() []reading {
 		{"pixelwall_redis_repeats_total", "Placements that were stored before.", counter, rd(func(s redis.Stats) int64 { return s.Repeats }), nil},
 		{"pixelwall_redis_ambiguous_total", "Batches without an answer, sent again.", counter, rd(func(s redis.Stats) int64 { return s.Ambiguous }), nil},
 		{"pixelwall_redis_unfenced_total", "Batches under a fence that no longer held.", counter, rd(func(s redis.Stats) int64 { return s.Unfenced }), nil},
+		{"pixelwall_redis_reconfigured_total", "Batches that were judged again under a newer configuration.", counter, rd(func(s redis.Stats) int64 { return s.Reconfigured }), nil},
 		{"pixelwall_redis_unknown_total", "Placements whose outcome stayed unknown here.", counter, rd(func(s redis.Stats) int64 { return s.Unknown }), nil},
 		{"pixelwall_redis_refunds_total", "Cooldowns given back.", counter, rd(func(s redis.Stats) int64 { return s.Refunds }), nil},
+		{"pixelwall_redis_refunds_lost_total", "Cooldowns that should have been given back, and were not.", counter, rd(func(s redis.Stats) int64 { return s.RefundsLost }), nil},
 		{"pixelwall_redis_fail_open_total", "Placements granted by memory, because the limiter was down.", counter, rd(func(s redis.Stats) int64 { return s.FailOpen }), nil},
 		{"pixelwall_redis_breaker_openings_total", "Times that a shard's breaker opened.", counter, rd(func(s redis.Stats) int64 { return s.Openings }), nil},
 		{"pixelwall_redis_breakers_open", "Shards whose breaker is open.", gauge, rd(func(s redis.Stats) int64 { return int64(s.BreakersOpen) }), nil},
@@ -57,6 +59,7 @@ func (c *cluster) kafkaReadings() []reading {
 	const switches = "Times that the streams of Redis were gone to: Kafka did not answer, or brought nothing."
 	return []reading{
 		{"pixelwall_kafka_produced_total", "Records acknowledged by Kafka.", counter, kf(func(s kafka.Stats) int64 { return s.Produced }), nil},
+		{"pixelwall_kafka_produce_errors_total", "Records that were given up.", counter, kf(func(s kafka.Stats) int64 { return s.ProduceErrors }), nil},
 		{"pixelwall_kafka_retries_total", "Requests that were sent again.", counter, kf(func(s kafka.Stats) int64 { return s.ProduceRetries }), nil},
 		{"pixelwall_kafka_data_loss_total", "Times that a partition was found to have lost records.", counter, kf(func(s kafka.Stats) int64 { return s.DataLoss }), nil},
 		{"pixelwall_kafka_restarts_total", "Searches and fetches that were made again.", counter, kf(func(s kafka.Stats) int64 { return s.Restarts }), nil},
@@ -110,8 +113,11 @@ func (c *cluster) roleReadings() []reading {
 		{"pixelwall_archive_events_total", "Placements written to the history.", counter, ar(func(s archive.Stats) int64 { return s.Events }), nil},
 		{"pixelwall_archive_stale_total", "Records of deposed relays that were not archived.", counter, ar(func(s archive.Stats) int64 { return s.Stale }), nil},
 		{"pixelwall_archive_gaps_total", "Times that the log was asked again for a missing record.", counter, ar(func(s archive.Stats) int64 { return s.Gaps }), nil},
+		{"pixelwall_archive_taken_back_total", "Times that a stream was found to have lost its end.", counter, ar(func(s archive.Stats) int64 { return s.TakenBack }), nil},
 		{"pixelwall_archive_restarts_total", "Times that archiving went back to its watermark.", counter, ar(func(s archive.Stats) int64 { return s.Restarts }), nil},
 		{"pixelwall_snapshot_put_total", "Snapshots put.", counter, sn(func(s snapshot.Stats) int64 { return s.Put }), nil},
+		{"pixelwall_snapshot_stale_total", "Records of deposed relays that no snapshot holds.", counter, sn(func(s snapshot.Stats) int64 { return s.Stale }), nil},
+		{"pixelwall_snapshot_gaps_total", "Records that did not join what was read before.", counter, sn(func(s snapshot.Stats) int64 { return s.Gaps }), nil},
 	}
 }
 

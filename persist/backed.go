@@ -47,14 +47,14 @@ func (b backed) readArchive(ctx context.Context, at *core.Follower, give func(*c
 	if err != nil {
 		return err
 	}
-	if reaches(&at.Heads, &goal) {
+	if at.Heads.Reach(&goal) {
 		return nil
 	}
 	err = b.archive.Tail(ctx, at.Heads, func(r *core.Record) error {
 		if err := give(r); err != nil {
 			return err
 		}
-		if reaches(&at.Heads, &goal) {
+		if at.Heads.Reach(&goal) {
 			return errRead
 		}
 		return nil
@@ -66,16 +66,6 @@ func (b backed) readArchive(ctx context.Context, at *core.Follower, give func(*c
 }
 
 var errRead = errors.New("the archive was read")
-
-// reaches reports whether heads are at goal or beyond, in every shard.
-func reaches(heads, goal *core.Heads) bool {
-	for s := range goal {
-		if heads[s] < goal[s] {
-			return false
-		}
-	}
-	return true
-}
 
 // Pass moves f past r, which is a copy because a consumer may cut its own to what is
 // new to it. What f held beyond a marker is in nobody's log: that is for the consumer

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"time"
 
 	"pixelwall/core"
 )
@@ -176,22 +175,15 @@ func (m *Memory) Place(ctx context.Context, ps []core.Placement, out []core.Outc
 func (m *Memory) decide(p core.Placement, now int64) core.Outcome {
 	if s, ok := m.requests[p.Request]; ok {
 		if now-s.timeMS >= core.ResendWindowMS {
-			return m.refuse(p.User, now, core.NewError(core.CodeExpired, "sent again too late"))
+			return m.refuse(p.User, now, core.ErrExpired)
 		}
 		return core.Outcome{Shard: s.shard, Seq: s.seq, TimeMS: s.timeMS, Repeated: true, Allowance: m.allowance(p.User, now)}
 	}
-	x, y := core.Coordinates(p.Shard, p.Offset)
-	if p.Shard >= core.ShardsMax || p.Offset >= core.ShardPixels {
-		x = -1
-	}
-	if _, err := core.NewPlacement(&m.config, x, y, int(p.Color), p.User, p.Request); err != nil {
-		return m.refuse(p.User, now, core.NewError(core.CodeOf(err), err.Error()))
+	if err := m.config.Judge(&p); err != nil {
+		return m.refuse(p.User, now, err)
 	}
 	if a, ok := m.take(p.User, p.Request, now); !ok {
-		return m.refuse(p.User, now, &core.Error{
-			Code: core.CodeCooldown, Msg: "wait for the cooldown",
-			RetryAfter: time.Duration(a.NextMS-now) * time.Millisecond,
-		})
+		return m.refuse(p.User, now, a.Refusal(now))
 	}
 	m.heads[p.Shard]++
 	m.timeMS[p.Shard] = max(now, m.timeMS[p.Shard])

@@ -52,8 +52,7 @@ func (m *MemoryOutbox) place(s core.ShardID, epoch, version uint32, events []cor
 		return p, mismatch("shard %d: configuration version %d, the present one is %d", s, version, sh.config.Version)
 	}
 	for _, e := range events {
-		x, y := core.Coordinates(s, e.Offset)
-		if _, err := core.NewPlacement(sh.config, x, y, int(e.Color), e.User, e.Request); err != nil {
+		if err := sh.config.Judge(&core.Placement{Shard: s, Offset: e.Offset, Color: e.Color}); err != nil {
 			return p, err
 		}
 	}

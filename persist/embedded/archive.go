@@ -81,8 +81,7 @@ func OpenArchive(o ArchiveOptions) (*Archive, error) {
 		return nil, a.abandon(err)
 	}
 	a.fold, a.held = f, f.read
-	a.writer.log, a.writer.logger = a.log, a.options.Logger
-	a.writer.state.Store(&State{Mode: OK})
+	a.writer.begin(a.log, a.options.Logger)
 	if err := a.follow(); err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func archiveUntil(t *testing.T, fsys *memFS, s *stream) (told core.Heads) {
 		}
 		told[r.Shard] = r.Last()
 	}
-	if have, _ := a.Heads(context.Background()); !reaches(&told, &have) {
+	if have, _ := a.Heads(context.Background()); !have.Reach(&told) {
 		t.Errorf("told %v, readers see %v", told[:5], have[:5])
 	}
 	_ = a.Close() // with the power gone it cannot succeed

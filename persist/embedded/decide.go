@@ -1,9 +1,7 @@
 package embedded
 
 import (
-	"fmt"
 	"math/bits"
-	"time"
 
 	"pixelwall/core"
 )
@@ -45,10 +43,10 @@ func (q *sequencer) decideOne(p *core.Placement, out *core.Outcome, now int64) b
 		return false
 	case standing != unknown:
 		out.Allowance = q.cooldowns.Allowance(p.User, now)
-		out.Err = errExpired
+		out.Err = core.ErrExpired
 		return false
 	}
-	if out.Err = q.judge(p); out.Err == nil && q.full != nil {
+	if out.Err = q.config.Judge(p); out.Err == nil && q.full != nil {
 		out.Err = errReadOnly
 	}
 	if out.Err != nil {
@@ -58,8 +56,7 @@ func (q *sequencer) decideOne(p *core.Placement, out *core.Outcome, now int64) b
 	allowance, before, ok := q.cooldowns.Take(p.User, p.Request, now)
 	out.Allowance = allowance
 	if !ok {
-		wait := allowance.NextMS - now
-		out.Err = &core.Error{Code: core.CodeCooldown, Msg: fmt.Sprintf("wait %d ms", wait), RetryAfter: time.Duration(wait) * time.Millisecond}
+		out.Err = allowance.Refusal(now)
 		return false
 	}
 	if q.cooldowns.Rule().EveryMS != 0 {
@@ -76,24 +73,6 @@ func (q *sequencer) decideOne(p *core.Placement, out *core.Outcome, now int64) b
 	q.requests.add(p.Request, p.Shard, out.Seq, out.TimeMS)
 	return true
 }
-
-// judge tells why the canvas as it is now cannot take p.
-func (q *sequencer) judge(p *core.Placement) *core.Error {
-	if p.Shard >= core.ShardsMax || q.area[p.Shard].w == 0 {
-		return core.NewError(core.CodeUnknownShard, fmt.Sprintf("the canvas has no shard %d", p.Shard))
-	}
-	a := q.area[p.Shard]
-	if p.Offset%core.ShardSide >= a.w || p.Offset/core.ShardSide >= a.h {
-		return core.NewError(core.CodeOutOfCanvas, fmt.Sprintf("shard %d offset %d is not on the canvas of %dx%d", p.Shard, p.Offset, q.config.Width, q.config.Height))
-	}
-	if int(p.Color) >= len(q.config.Palette) {
-		return core.NewError(core.CodeUnknownColor, fmt.Sprintf("colour %d is not among the %d of the palette", p.Color, len(q.config.Palette)))
-	}
-	return nil
-}
-
-// errExpired is shared, and nobody writes to it.
-var errExpired = core.NewError(core.CodeExpired, "sent again too late: whether it was stored is no longer known")
 
 // takeBack makes a group of stored placements that could not be written undone.
 func (q *sequencer) takeBack(stored int) {

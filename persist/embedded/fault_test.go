@@ -222,38 +222,117 @@ func TestAPowerLossAfterAFailedFsyncAndARestartLosesNothingAcknowledged(t *testi
 	}
 }
 
+// The last group is written once more before anything is appended, so a disk that
+// has no room even for that, as one that copies on write, holds up the writer alone.
+func TestAStoreOpensWhereTheLastGroupCannotBeWrittenAgain(t *testing.T) {
+	for name, op := range map[string]string{"the group": "write", "the sync of it": "sync"} {
+		t.Run("no room for "+name, func(t *testing.T) {
+			fsys := newMemFS()
+			s := mustOpen(t, memOptions(fsys))
+			before := by(1, 5, 5, 3)
+			place(t, s, before)
+			fsys.fail("sync", ".seg", syscall.EIO)
+			unsure := by(2, 6, 6, 1)
+			if err := s.Place(context.Background(), []core.Placement{unsure}, make([]core.Outcome, 1)); core.CodeOf(err) != core.CodeUnavailable {
+				t.Fatal(err)
+			}
+			_ = s.Close()
+
+			fsys.fail(op, ".seg", syscall.ENOSPC)
+			s = mustOpen(t, memOptions(fsys))
+			if st := s.State(); st.Mode != ReadOnly || !strings.Contains(st.Reason, syscall.ENOSPC.Error()) {
+				t.Errorf("state %+v", st)
+			}
+			after := by(3, 7, 7, 2)
+			if o := place(t, s, before, after); !o[0].Repeated || codeOf(o[1]) != core.CodeReadOnly {
+				t.Errorf("while full: %+v", o)
+			}
+			if b := foldLog(t, s); b.At(0, 5*512+5) != 3 || b.At(0, 7*512+7) != 0 {
+				t.Error("while full the log does not hold what it held before")
+			}
+
+			fsys.fail("", "", nil)
+			await(t, s, OK)
+			told := place(t, s, before, unsure, after)
+			if told[2].Err != nil || told[2].Repeated {
+				t.Fatalf("when there is room: %+v", told)
+			}
+			s = mustOpen(t, memOptions(fsys.crash(nil)))
+			for i, o := range place(t, s, before, unsure, after) {
+				if !o.Repeated || o.Seq != told[i].Seq {
+					t.Errorf("placement %d was acknowledged with seq %d, and is %+v after a power loss", i, told[i].Seq, o)
+				}
+			}
+		})
+	}
+}
+
 // The end of the descriptors passes, and nothing was written when a segment could
 // not be made.
 func TestASegmentThatCannotBeMadeIsTriedAgain(t *testing.T) {
+	for _, tt := range []struct {
+		name, op, suffix string
+		err              error
+	}{
+		{"to create it", "create", ".seg.tmp", syscall.EMFILE},
+		{"to sync its folder", "syncdir", "/" + logName, syscall.ENFILE},
+	} {
+		t.Run("no descriptor "+tt.name, func(t *testing.T) {
+			fsys := newMemFS()
+			o := memOptions(fsys)
+			o.SegmentBytes, o.AllocateBytes = segmentHeaderBytes, segmentHeaderBytes // each group gets one
+			s := mustOpen(t, o)
+			first := by(1, 5, 5, 3)
+			place(t, s, first)
+			fsys.fail(tt.op, tt.suffix, tt.err)
+			second := by(2, 6, 6, 1)
+			if o := place(t, s, second)[0]; codeOf(o) != core.CodeReadOnly {
+				t.Fatalf("without a segment: %+v", o)
+			}
+			if st := s.State(); st.Mode != ReadOnly || !strings.Contains(st.Reason, tt.err.Error()) {
+				t.Errorf("state %+v", st)
+			}
+			fsys.fail("", "", nil)
+			await(t, s, OK)
+			if o := place(t, s, second)[0]; o.Err != nil || o.Repeated {
+				t.Errorf("when a segment can be made: %+v", o)
+			}
+			if b := foldLog(t, s); b.At(0, 5*512+5) != 3 || b.At(0, 6*512+6) != 1 {
+				t.Error("the log does not hold both")
+			}
+			o.FS, o.IndexFS = fsys.crash(nil), vfs.NewMem()
+			for i, o := range place(t, mustOpen(t, o), first, second) {
+				if !o.Repeated {
+					t.Errorf("placement %d is gone after a power loss: %+v", i, o)
+				}
+			}
+		})
+	}
+}
+
+// A process that dies between the rename of a new segment and the sync of the
+// folder leaves a name that only memory knows.
+func TestAPowerLossDoesNotTakeASegmentThatAKilledProcessMade(t *testing.T) {
 	fsys := newMemFS()
 	o := memOptions(fsys)
-	o.SegmentBytes, o.AllocateBytes = segmentHeaderBytes, segmentHeaderBytes // each group gets one
+	o.SegmentBytes, o.AllocateBytes = 2*segmentHeaderBytes, segmentHeaderBytes
 	s := mustOpen(t, o)
-	place(t, s, by(1, 5, 5, 3))
-	fsys.mu.Lock()
-	fsys.fault = func(op, name string) error {
-		if op == "create" && strings.HasSuffix(name, ".seg.tmp") {
-			return syscall.EMFILE
-		}
-		return nil
+	fsys.fail("syncdir", "/"+logName, syscall.EIO) // as far as a killed one would have come
+	for user := uint64(1); s.State().Mode == OK; user++ {
+		_ = s.Place(context.Background(), []core.Placement{by(user, 5, 5, 3)}, make([]core.Outcome, 1)) // until it cannot
 	}
-	fsys.mu.Unlock()
-	second := by(2, 6, 6, 1)
-	if o := place(t, s, second)[0]; codeOf(o) != core.CodeReadOnly {
-		t.Fatalf("without a segment: %+v", o)
+	_ = s.Close()
+	fsys.fail("", "", nil)
+
+	s = mustOpen(t, o)
+	if n := s.log.segments[len(s.log.segments)-1].number; n != 2 {
+		t.Fatalf("the log ends in segment %d, want the second one", n)
 	}
-	if st := s.State(); st.Mode != ReadOnly || !strings.Contains(st.Reason, syscall.EMFILE.Error()) {
-		t.Errorf("state %+v", st)
-	}
-	fsys.mu.Lock()
-	fsys.fault = nil
-	fsys.mu.Unlock()
-	await(t, s, OK)
-	if o := place(t, s, second)[0]; o.Err != nil || o.Repeated {
-		t.Errorf("when a segment can be made: %+v", o)
-	}
-	if b := foldLog(t, s); b.At(0, 5*512+5) != 3 || b.At(0, 6*512+6) != 1 {
-		t.Error("the log does not hold both")
+	after := by(1000, 7, 7, 2)
+	told := place(t, s, after)[0]
+	o.FS, o.IndexFS = fsys.crash(nil), vfs.NewMem()
+	if again := place(t, mustOpen(t, o), after)[0]; !again.Repeated || again.Seq != told.Seq {
+		t.Errorf("acknowledged with seq %d, and %+v after the power loss", told.Seq, again)
 	}
 }
 

@@ -51,10 +51,16 @@ type File interface {
 // errLocked is what Lock fails with when another process has the file.
 var errLocked = errors.New("another process has locked it")
 
-// isFull reports whether err says that there is no room, which passes, unlike
-// every other fault of a disk.
+// isFull reports whether err says that there is no room, which passes, unlike a
+// fault of the disk.
 func isFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// isNoFile reports whether err says that there is no descriptor left, which passes
+// too. Folders need one to be synced.
+func isNoFile(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 // osFS is the file system of the machine.

@@ -63,7 +63,7 @@ func (x *index) openOrRebuild() error {
 	if err == nil {
 		return nil
 	}
-	x.logger.Warn("the index is made anew from the log", "error", err)
+	x.logger.Warn("the index is made anew from the log", "err", err)
 	if err := x.folder.options.IndexFS.RemoveAll(x.dir); err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (x *index) awaitBytes(n uint64) bool {
 			return true
 		}
 		if !warned {
-			x.logger.Warn("the index waits for room on the disk", "free_bytes", free, "error", err)
+			x.logger.Warn("the index waits for room on the disk", "free_bytes", free, "err", err)
 		}
 		select {
 		case <-x.folder.closing:
@@ -151,7 +151,7 @@ func (x *index) readApplied(db *pebble.DB) (*core.Heads, error) {
 		h[i] = binary.LittleEndian.Uint64(v[8+8*i:])
 	}
 	log, _ := x.folder.Heads(context.Background())
-	if !reaches(h, &log) {
+	if !log.Reach(h) {
 		return nil, errors.New("an index ahead of its log")
 	}
 	return h, nil
@@ -166,7 +166,7 @@ func (x *index) loop() {
 			return
 		default:
 		}
-		x.logger.Error("the index stopped and goes on in a while", "error", err)
+		x.logger.Error("the index stopped and goes on in a while", "err", err)
 		select {
 		case <-x.folder.closing:
 			return
@@ -350,7 +350,7 @@ func (x *index) close() {
 		err = db.Flush()
 	}
 	if err = errors.Join(err, db.Close()); err != nil {
-		x.logger.Warn("the index was not closed well; the next start may make it anew", "error", err)
+		x.logger.Warn("the index was not closed well; the next start may make it anew", "err", err)
 	}
 }
 
@@ -360,7 +360,7 @@ type pebbleLogger struct{ logger *slog.Logger }
 func (pebbleLogger) Infof(string, ...any) {}
 
 func (l pebbleLogger) Errorf(format string, args ...any) {
-	l.logger.Error("index", "error", fmt.Sprintf(format, args...))
+	l.logger.Error("index", "err", fmt.Sprintf(format, args...))
 }
 
 // Fatalf must not return, says Pebble. It is called when the index' own files

@@ -30,11 +30,13 @@ type segmentLog struct {
 	segmentBytes  int64
 	allocateBytes int64
 
-	// Of the one writer: the open segment, the end of its last group, and up to
-	// where the file is known to have room.
+	// Of the one writer: the open segment, the end of its last group, up to where
+	// the file is known to have room, and where the last group begins while it has
+	// still to be made durable, otherwise 0.
 	file     File
 	end      int64
 	reserved int64
+	unsure   int64
 
 	mu       sync.Mutex // protects following
 	segments []segment  // rising by number
@@ -119,13 +121,8 @@ func (l *segmentLog) stat(name string) (s segment, err error) {
 }
 
 // openLast opens the last segment for writing, cuts off what a crash left behind
-// its last whole group, and makes that group durable.
-//
-// For the latter a sync alone is not enough. When the fdatasync of the group failed,
-// the system may have marked its pages clean: a process that starts again reads them
-// from memory, a sync has nothing to do, and a power loss leaves a hole under all
-// that was appended since. So the group is written once more. It is the only one
-// that this can have happened to, because nothing is appended behind a failure.
+// its last whole group, and makes that group durable. On a full disk the latter is
+// left to prepare, so that the log can be read.
 func (l *segmentLog) openLast() error {
 	s := &l.segments[len(l.segments)-1]
 	f, err := l.fs.Open(l.path(s.number))
@@ -134,20 +131,40 @@ func (l *segmentLog) openLast() error {
 	}
 	begin, end, err := wholeGroups(f, s.bytes)
 	if err == nil {
-		err = f.Truncate(end)
+		l.file, l.end, l.reserved, l.durable, l.unsure = f, end, end, end, begin
+		s.bytes = end
+		err = l.secure()
 	}
-	if err == nil {
-		err = writeAgain(f, begin, end)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errFull) {
 		return errors.Join(fmt.Errorf("%s: %w", l.path(s.number), err), f.Close())
 	}
-	l.file, l.end, l.reserved, l.durable = f, end, end, end
-	s.bytes = end
 	return nil
+}
+
+// secure makes the last group durable, and that its segment is there at all: a
+// process may have died between the two steps that make one.
+//
+// For the group a sync alone is not enough. When the fdatasync of it failed, the
+// system may have marked its pages clean: a process that starts again reads them
+// from memory, a sync has nothing to do, and a power loss leaves a hole under all
+// that was appended since. So the group is written once more. It is the only one
+// that this can have happened to, because nothing is appended behind a failure.
+// For the same reason secure itself may be called again when it failed.
+func (l *segmentLog) secure() error {
+	err := l.fs.SyncDir(l.dir)
+	if err == nil {
+		err = l.file.Truncate(l.end)
+	}
+	if err == nil {
+		err = writeAgain(l.file, l.unsure, l.end)
+	}
+	if err == nil {
+		err = l.file.Sync()
+	}
+	if err == nil {
+		l.unsure = 0
+	}
+	return passing(err)
 }
 
 // writeAgain writes what f holds from begin to end over itself.
@@ -229,25 +246,34 @@ func (l *segmentLog) scan(i int, fn func(rec []byte) error) error {
 // present one is full. It fails with errFull or errNoFile and may then be called
 // again; every other error is the end of this log.
 func (l *segmentLog) prepare(n int64) error {
+	if l.unsure != 0 {
+		if err := l.secure(); err != nil {
+			return err
+		}
+	}
 	if l.end >= l.segmentBytes {
 		if err := l.rotate(); err != nil {
-			return l.full(err)
+			return passing(err)
 		}
 	}
 	for l.end+n > l.reserved {
 		step := max(l.allocateBytes, l.end+n-l.reserved)
 		if err := l.file.Allocate(l.reserved, step); err != nil {
-			return l.full(err)
+			return passing(err)
 		}
 		l.reserved += step
 	}
 	return nil
 }
 
-// full sorts a full disk from every other fault.
-func (l *segmentLog) full(err error) error {
-	if isFull(err) {
+// passing sorts what passes, a full disk and a lack of descriptors, from every
+// other fault.
+func passing(err error) error {
+	switch {
+	case isFull(err):
 		return fmt.Errorf("%w: %w", errFull, err)
+	case isNoFile(err):
+		return fmt.Errorf("%w: %w", errNoFile, err)
 	}
 	return err
 }
@@ -266,7 +292,7 @@ func (l *segmentLog) append(group []byte) error {
 			return err
 		}
 		l.reserved = l.end
-		return l.full(err)
+		return passing(err)
 	}
 	if err := l.file.Sync(); err != nil {
 		return err
@@ -312,8 +338,8 @@ func (l *segmentLog) rotate() error {
 	return nil
 }
 
-// createSegment makes the file of h, which is there whole or not at all. It fails
-// with errNoFile before anything was written.
+// createSegment makes the file of h, which is there whole or not at all. After a
+// failure it may be called again, which makes the file anew.
 func createSegment(fsys FS, dir string, h *segmentHeader) (File, error) {
 	name := filepath.Join(dir, segmentName(h.number))
 	f, err := fsys.Create(name + ".tmp")

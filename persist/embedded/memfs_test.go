@@ -147,6 +147,19 @@ func (m *memFS) change(op, name string) error {
 	return nil
 }
 
+// fail lets every op on a name that ends in suffix fail with err from now on, and
+// nothing else.
+func (m *memFS) fail(op, suffix string, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fault = func(what, name string) error {
+		if what == op && strings.HasSuffix(name, suffix) {
+			return err
+		}
+		return nil
+	}
+}
+
 func (m *memFS) used() (n int64) { return m.root.used() }
 
 func (d *memDir) used() (n int64) {

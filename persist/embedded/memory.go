@@ -16,7 +16,7 @@ type memory struct {
 func newMemory(o *Options, canvas uint64) *memory {
 	m := &memory{now: o.Clock(), cooldowns: core.NewCharges(core.Cooldown{}), requests: newRequests()}
 	if err := m.requests.loadFloors(o.FS, o.Dir, canvas); err != nil {
-		o.Logger.Warn("floors passed over: a request from before the last window may be stored again", "error", err)
+		o.Logger.Warn("floors passed over: a request from before the last window may be stored again", "err", err)
 	}
 	return m
 }

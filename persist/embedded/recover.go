@@ -20,11 +20,11 @@ func (s *Store) recover() error {
 	}
 	s.queue = &queue{wake: make(chan struct{}, 1)}
 	s.seq = &sequencer{
-		logWriter: logWriter{log: s.log, logger: o.Logger}, queue: s.queue, clock: o.Clock, canvas: s.meta.canvas,
+		queue: s.queue, clock: o.Clock, canvas: s.meta.canvas,
 		board: f.Board, heads: f.Heads, times: f.Times, requests: f.memory.requests, cooldowns: f.memory.cooldowns, snaps: s.snaps,
 	}
 	s.seq.setConfig(&f.Config, f.memory.now)
-	s.seq.state.Store(&State{Mode: OK})
+	s.seq.begin(s.log, o.Logger)
 	s.seq.onCommit = func(placements int) { s.seq.snapshot(o, placements) }
 	return nil
 }
@@ -46,19 +46,19 @@ func (d *folder) fold(remember func() *memory) (*fold, error) {
 		}
 		if i >= 0 {
 			if f.base, err = d.snaps.load(names[i]); err != nil {
-				d.options.Logger.Warn("snapshot passed over", "error", err)
+				d.options.Logger.Warn("snapshot passed over", "err", err)
 				continue
 			}
 		}
 		if f.Fold, err = core.NewFold(f.base); err != nil {
-			d.options.Logger.Warn("snapshot passed over", "name", names[i], "error", err)
+			d.options.Logger.Warn("snapshot passed over", "name", names[i], "err", err)
 			continue
 		}
 		err := f.run(d.log)
 		if err != nil && (i < 0 || !errors.Is(err, errOtherPast)) {
 			return nil, err
 		}
-		if err == nil && (f.base == nil || reaches(&f.base.Heads, &f.read.Heads)) {
+		if err == nil && (f.base == nil || f.read.Heads.Reach(&f.base.Heads)) {
 			d.snaps.events = f.unsnapped
 			d.log.heads, d.log.timeMS = f.read.Heads, max(d.log.floor().timeMS, f.latest())
 			return f, nil
@@ -111,7 +111,7 @@ func (f *fold) firstSegment(l *segmentLog) int {
 		needMS = f.memory.needMS(&f.base.Config)
 	}
 	for i := len(l.segments) - 1; i > 0; i-- {
-		if s := &l.segments[i]; s.timeMS < needMS && reaches(&s.heads, &f.base.Heads) {
+		if s := &l.segments[i]; s.timeMS < needMS && f.base.Heads.Reach(&s.heads) {
 			return i
 		}
 	}

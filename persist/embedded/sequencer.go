@@ -31,7 +31,6 @@ type sequencer struct {
 	cooldowns *core.Charges
 
 	// Of the goroutine alone.
-	area     [core.ShardsMax]area
 	staged   [core.ShardsMax][]core.Event
 	touched  uint64 // shards with something in staged
 	undo     []undoCharge
@@ -40,9 +39,6 @@ type sequencer struct {
 
 	onCommit func(placements int) // after publish, between two groups
 }
-
-// An area is what the canvas fills of a shard.
-type area struct{ w, h uint32 }
 
 // An undoCharge is what a user's cooldown was before this group.
 type undoCharge struct {
@@ -53,11 +49,6 @@ type undoCharge struct {
 func (q *sequencer) setConfig(c *core.Config, nowMS int64) {
 	q.config = *c
 	q.cooldowns.SetRule(c.Cooldown(), nowMS)
-	g := c.Geometry()
-	for s := range q.area {
-		w, h := g.Area(core.ShardID(s))
-		q.area[s] = area{uint32(w), uint32(h)}
-	}
 }
 
 // loop runs until closing is closed and what waits then is answered.

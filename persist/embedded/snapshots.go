@@ -116,10 +116,10 @@ func (p *snapshots) At(_ context.Context, timeMS int64) (*core.Snapshot, error) 
 		}
 		s, err := p.load(names[i])
 		if err != nil {
-			p.logger.Warn("snapshot passed over", "error", err)
+			p.logger.Warn("snapshot passed over", "err", err)
 			continue
 		}
-		if reaches(&s.Heads, &heads) {
+		if heads.Reach(&s.Heads) {
 			return s, nil
 		}
 	}
@@ -143,13 +143,13 @@ func (p *snapshots) offer(next offer, now int64) {
 func (p *snapshots) loop() {
 	for o := range p.offers {
 		if err := errors.Join(p.Put(context.Background(), o.snapshot), p.prune()); err != nil {
-			p.logger.Warn("no snapshot was kept; the next start reads more of the log", "error", err)
+			p.logger.Warn("no snapshot was kept; the next start reads more of the log", "err", err)
 		}
 		if o.floors == nil {
 			continue
 		}
 		if err := writeFile(p.fs, filepath.Join(filepath.Dir(p.dir), floorsName), o.floors); err != nil {
-			p.logger.Warn("the floors of requests were not kept; the next start reads more of the log", "error", err)
+			p.logger.Warn("the floors of requests were not kept; the next start reads more of the log", "err", err)
 		}
 	}
 }

@@ -44,9 +44,6 @@ func (s *Store) Close() error {
 	})
 }
 
-// StartHash returns the name of the start canvas' file, "" for a blank canvas.
-func (s *Store) StartHash() string { return s.meta.StartHash }
-
 // Config returns the present configuration.
 func (s *Store) Config() core.Config {
 	s.seq.mu.Lock()

@@ -34,7 +34,7 @@ func (l *segmentLog) open(from *core.Heads) (*cursor, error) {
 		i = 0
 	}
 	for ; i >= 0; i-- {
-		if s := &l.segments[i]; reaches(&s.heads, from) {
+		if s := &l.segments[i]; from.Reach(&s.heads) {
 			return &cursor{log: l, number: s.number}, nil
 		}
 	}
@@ -43,16 +43,6 @@ func (l *segmentLog) open(from *core.Heads) (*cursor, error) {
 
 // errTrimmed is shared, and nobody writes to it.
 var errTrimmed = core.NewError(core.CodeNotFound, "the log does not reach back that far")
-
-// reaches reports whether what begins after start holds everything after from.
-func reaches(start, from *core.Heads) bool {
-	for s := range start {
-		if start[s] > from[s] {
-			return false
-		}
-	}
-	return true
-}
 
 func (c *cursor) close() {
 	if c.file != nil {

@@ -37,6 +37,15 @@ type logWriter struct {
 	state  atomic.Pointer[State]
 }
 
+// begin makes w the writer of l, whose end is known.
+func (w *logWriter) begin(l *segmentLog, logger *slog.Logger) {
+	w.log, w.logger = l, logger
+	w.state.Store(&State{Mode: OK})
+	if l.unsure != 0 { // the disk was full when the log was opened
+		w.prepare(0)
+	}
+}
+
 // record adds r to the open group.
 func (w *logWriter) record(r *core.Record) {
 	w.group.open()
@@ -80,14 +89,14 @@ func (w *logWriter) write() bool {
 
 func (w *logWriter) setFull(err error) {
 	if w.full == nil {
-		w.logger.Error("the log is read-only until it can be written again", "error", err)
+		w.logger.Error("the log is read-only until it can be written again", "err", err)
 		w.state.Store(&State{Mode: ReadOnly, Reason: err.Error()})
 	}
 	w.full = err
 }
 
 func (w *logWriter) stop(err error) {
-	w.logger.Error("the log cannot be written; nothing is taken until a restart", "error", err)
+	w.logger.Error("the log cannot be written; nothing is taken until a restart", "err", err)
 	w.state.Store(&State{Mode: Stopped, Reason: err.Error()})
 }
 

@@ -31,12 +31,13 @@ type Options struct {
 	// Failing reports whether a fetch of the main log has failed since one was answered,
 	// as it does at once when its servers die. Nil: only silence tells.
 	Failing  func() bool
-	Patience time.Duration // without an answer before the fallback is followed, half of it when Failing; 300 ms when 0
-	// Stall is how long the main log may bring nothing of a shard in which the fallback
-	// is ahead: it answers, but whoever feeds it is away. 1.2 s when 0.
-	Stall    time.Duration
+	Patience time.Duration                  // without an answer before the fallback is followed, half of it when Failing; 300 ms when 0
 	OnSwitch func(fallback bool, why error) // why is ErrSilent, ErrStalled, or nil on the way back
 }
+
+// stall is how long the main log may bring nothing of a shard in which the fallback
+// is ahead: it answers, but whoever feeds it is away.
+const stall = 1200 * time.Millisecond
 
 // Why the fallback is followed.
 var (
@@ -56,9 +57,6 @@ type Log struct {
 func New(o Options) *Log {
 	if o.Patience == 0 {
 		o.Patience = 300 * time.Millisecond
-	}
-	if o.Stall == 0 {
-		o.Stall = 1200 * time.Millisecond
 	}
 	return &Log{o: o}
 }
@@ -153,8 +151,8 @@ func (t *tail) watchStall(ctx context.Context) {
 	l := t.log
 	var before core.Heads
 	var since [core.ShardsMax]time.Time // when a shard was first found so; zero: it is not
-	for persist.Pause(ctx, l.o.Stall/2) == nil {
-		short, cancel := context.WithTimeout(ctx, l.o.Stall/2)
+	for persist.Pause(ctx, stall/2) == nil {
+		short, cancel := context.WithTimeout(ctx, stall/2)
 		ahead, err := l.o.Fallback.Heads(short)
 		cancel()
 		now, main, stalled := time.Now(), t.mainHeads(), false
@@ -165,7 +163,7 @@ func (t *tail) watchStall(ctx context.Context) {
 			case since[s].IsZero():
 				since[s] = now
 			default:
-				stalled = stalled || now.Sub(since[s]) >= l.o.Stall
+				stalled = stalled || now.Sub(since[s]) >= stall
 			}
 		}
 		before = main

@@ -88,7 +88,7 @@ func (f *follower) run(ctx context.Context) (err error) {
 }
 
 func (t *Topic) consumer() []kgo.Opt {
-	opts := []kgo.Opt{
+	return []kgo.Opt{
 		kgo.WithHooks(hook{&t.counts}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchMaxWait(t.o.FetchMaxWait),
@@ -96,10 +96,6 @@ func (t *Topic) consumer() []kgo.Opt {
 		kgo.FetchMaxBytes(8 << 20),
 		kgo.FetchMaxPartitionBytes(1 << 20),
 	}
-	if t.o.Rack != "" {
-		opts = append(opts, kgo.Rack(t.o.Rack))
-	}
-	return opts
 }
 
 // look finds the beginning of each wanted shard.

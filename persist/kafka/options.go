@@ -27,9 +27,7 @@ type Options struct {
 	Retention   time.Duration // 7 days when 0, for ever when negative
 
 	FetchMaxWait time.Duration // how long a broker may hold back an empty answer; 50 ms when 0
-	Rack         string        // of this process, to fetch from a replica nearby
 	Logger       *slog.Logger  // nothing is logged when nil
-	Client       []kgo.Opt     // further options of every client, such as a TLS configuration
 
 	said *sync.Map // what the log was told of the client library, see logger
 }
@@ -101,8 +99,7 @@ func (o *Options) client(more ...kgo.Opt) (*kgo.Client, error) {
 		kgo.MetadataMinAge(250 * time.Millisecond),
 		kgo.MetadataMaxAge(10 * time.Second),
 	}
-	opts = append(append(opts, more...), o.Client...)
-	cl, err := kgo.NewClient(opts...)
+	cl, err := kgo.NewClient(append(opts, more...)...)
 	if err != nil {
 		return nil, &core.Error{Code: core.CodeInvalid, Msg: "Kafka options", Err: err}
 	}

@@ -243,8 +243,8 @@ func TestABrokerThatIsNotThereYetIsWaitedFor(t *testing.T) {
 	r := read(t, topic, core.Heads{})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if err := topic.Ping(ctx); core.CodeOf(err) != core.CodeUnavailable {
-		t.Errorf("Ping = %v", err)
+	if _, err := topic.Partitions(ctx); core.CodeOf(err) != core.CodeUnavailable {
+		t.Errorf("Partitions = %v", err)
 	}
 	if topic.Healthy(time.Hour) || !topic.LastFetch().IsZero() {
 		t.Error("healthy without a broker")
@@ -256,9 +256,6 @@ func TestABrokerThatIsNotThereYetIsWaitedFor(t *testing.T) {
 	w := newWriter(0)
 	mustAppend(t, topic, w.claim(), w.start(), w.batch(1))
 	r.reaches(t, 0, 1)
-	if err := topic.Ping(coretest.Patiently(t)); err != nil {
-		t.Errorf("Ping = %v", err)
-	}
 	if !topic.Healthy(coretest.Patience) {
 		t.Errorf("the last fetch was at %v", topic.LastFetch())
 	}

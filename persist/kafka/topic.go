@@ -27,7 +27,7 @@ var _ core.Topic = (*Topic)(nil)
 // counts are what Stats tells.
 type counts struct {
 	produced, produceErrors, produceRetries atomic.Int64
-	dataLoss, restarts, skipped             atomic.Int64
+	dataLoss, restarts                      atomic.Int64
 	lastFetchNS                             atomic.Int64
 	fetchFailed                             atomic.Bool  // since the last answer
 	partitions                              atomic.Int32 // known to exist
@@ -40,7 +40,6 @@ type Stats struct {
 	ProduceRetries int64 // requests that failed on their way and were sent again
 	DataLoss       int64 // times that a partition was found to have lost acknowledged records
 	Restarts       int64 // searches and fetches that failed and were made again
-	Skipped        int64 // records at the beginning of a Tail that its reader had already
 }
 
 var errClosed = core.NewError(core.CodeUnavailable, "the topic is closed")
@@ -86,21 +85,6 @@ func (t *Topic) Partitions(ctx context.Context) (int, error) {
 	return len(l.leaders), nil
 }
 
-// Ping fails unless every partition of the topic has a leader that clients can
-// be told of.
-func (t *Topic) Ping(ctx context.Context) error {
-	l, err := t.source.refresh(ctx)
-	if err != nil {
-		return unavailable(err)
-	}
-	for _, leader := range l.leaders {
-		if leader < 0 {
-			return core.NewError(core.CodeUnavailable, "a partition of the topic has no leader")
-		}
-	}
-	return nil
-}
-
 // LastFetch returns when a broker last answered a fetch of any Tail, also with
 // nothing new; the zero time when none ever did. It says that the log can be
 // read, not that relays can write it.
@@ -124,7 +108,7 @@ func (t *Topic) Stats() Stats {
 	c := &t.counts
 	return Stats{
 		Produced: c.produced.Load(), ProduceErrors: c.produceErrors.Load(), ProduceRetries: c.produceRetries.Load(),
-		DataLoss: c.dataLoss.Load(), Restarts: c.restarts.Load(), Skipped: c.skipped.Load(),
+		DataLoss: c.dataLoss.Load(), Restarts: c.restarts.Load(),
 	}
 }
 

@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"hash/maphash"
 	"sync"
 	"time"
@@ -100,8 +99,7 @@ func (g *charger) enter(it *item, a *ask) {
 		it.out.Err = unavailable(a.err)
 	case a.peek:
 	case !a.granted:
-		wait := max(1, a.allowance.NextMS-a.nowMS)
-		it.asked = &core.Error{Code: core.CodeCooldown, Msg: fmt.Sprintf("wait %d ms", wait), RetryAfter: time.Duration(wait) * time.Millisecond}
+		it.asked = a.allowance.Refusal(a.nowMS)
 	case a.fresh:
 		it.charge.key, it.charge.id = a.key, a.id
 	}

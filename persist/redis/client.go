@@ -75,9 +75,7 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	c.link = newLink(&c.opts, o.Addrs)
 	links := []*link{c.link}
 	if c.limiter = c.link; o.Limiter != nil {
-		limiterOpts := c.opts
-		limiterOpts.MasterSet = ""
-		c.limiter = newLink(&limiterOpts, o.Limiter)
+		c.limiter = newLink(&c.opts, o.Limiter)
 		links = append(links, c.limiter)
 	}
 	for s := range c.breakers {

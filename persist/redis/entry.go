@@ -13,7 +13,6 @@ import (
 
 const (
 	batchMax    = 512 // events, asked or recalled requests in one call of the library
-	askedBytes  = 12
 	recallBytes = 28
 )
 

@@ -76,8 +76,8 @@ func (l *link) look() {
 	}
 }
 
-// keep connects, and stays with the master where servers are replicated without
-// Sentinels, until ctx ends.
+// keep connects, and stays with the master where servers are replicated, until ctx
+// ends.
 func (l *link) keep(ctx context.Context) {
 	tick := time.NewTicker(connectEvery)
 	defer tick.Stop()
@@ -136,7 +136,7 @@ func (l *link) step(ctx context.Context) error {
 	present := l.master
 	l.mu.Unlock()
 	if present == "" {
-		return nil // rueidis follows a Cluster or Sentinels itself
+		return nil // rueidis follows a Cluster itself
 	}
 	master := l.findMaster(ctx, present)
 	if master == "" || master == present {
@@ -164,7 +164,7 @@ func (l *link) use(c rueidis.Client, master string) {
 // several servers, empty where rueidis chooses or there is one.
 func (l *link) connect(ctx context.Context) (c rueidis.Client, master string, err error) {
 	c, err = rueidis.NewClient(l.option(l.addrs))
-	if err == nil || len(l.addrs) == 1 || l.opts.MasterSet != "" || !strings.Contains(strings.ToUpper(err.Error()), "CLUSTER") {
+	if err == nil || len(l.addrs) == 1 || !strings.Contains(strings.ToUpper(err.Error()), "CLUSTER") {
 		return c, "", err
 	}
 	if master = l.findMaster(ctx, ""); master == "" {
@@ -218,18 +218,12 @@ func (l *link) replicas(ctx context.Context, addr string) int {
 }
 
 func (l *link) option(addrs []string) rueidis.ClientOption {
-	o := rueidis.ClientOption{
-		InitAddress: addrs, Username: l.opts.Username, Password: l.opts.Password, TLSConfig: l.opts.TLS,
+	return rueidis.ClientOption{
+		InitAddress: addrs, Username: l.opts.Username, Password: l.opts.Password,
 		ClientName: "pixelwall", ConnWriteTimeout: max(silenceMax, l.opts.CommandTimeout), DisableRetry: true,
 		Dialer:            net.Dialer{Timeout: dialTimeout, KeepAlive: time.Second},
 		RingScaleEachConn: 10, PipelineMultiplex: 1, ClientNoEvict: true,
 		ReadBufferEachConn: 64 << 10, WriteBufferEachConn: 64 << 10,
 		OnInvalidations: func(keys []rueidis.RedisMessage) { l.invalidations.Add(int64(len(keys))) },
 	}
-	if l.opts.MasterSet != "" {
-		o.Sentinel = rueidis.SentinelOption{
-			MasterSet: l.opts.MasterSet, Dialer: o.Dialer, TLSConfig: l.opts.TLS, TopologyRefreshInterval: 5 * time.Second,
-		}
-	}
-	return o
 }

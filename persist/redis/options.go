@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"time"
@@ -12,16 +11,13 @@ import (
 // Options say which Redis to use, and how long to wait for it.
 type Options struct {
 	// Addrs are host:port. One is a single server or a node of a Cluster, several
-	// are nodes of a Cluster or a master and its replicas, with MasterSet several
-	// are Sentinels; which of these is found out.
-	Addrs     []string
-	MasterSet string // the name under which Sentinels know the master
-	Username  string
-	Password  string
-	TLS       *tls.Config
+	// are nodes of a Cluster or a master and its replicas; which of these is found out.
+	Addrs    []string
+	Username string
+	Password string
 
 	// Limiter are the addresses of a Redis of its own for the cooldowns. It has the
-	// same user and TLS. Nil: the cooldowns lie with the shards.
+	// same user. Nil: the cooldowns lie with the shards.
 	Limiter []string
 
 	Prefix string // of every key; "pw" when empty

@@ -97,7 +97,7 @@ func (s *Sequencer) admit(ctx context.Context, it *item) {
 		it.out.Err = unavailable(err)
 		return
 	}
-	it.asked, it.judged = judge(config, &it.p), config.Version
+	it.asked, it.judged = config.Judge(&it.p), config.Version
 	if it.asked != nil && it.asked.Code == core.CodeUnknownShard {
 		it.out.Err = it.asked // there is nothing to ask
 	}

@@ -156,7 +156,7 @@ func (q *queue) tell(it *item, st status, seq uint64, timeMS, chargedMS int64) {
 			it.out.Allowance = it.charge.allowance
 		}
 	case statusExpired: // it may have been stored, and paid for by this charge
-		it.out.Err = errExpired
+		it.out.Err = core.ErrExpired
 	case statusNotStored:
 		it.out.Err = it.asked
 	}
@@ -164,9 +164,6 @@ func (q *queue) tell(it *item, st status, seq uint64, timeMS, chargedMS int64) {
 
 // clocksApartMS is how far the clocks of two masters may be apart.
 const clocksApartMS = 5000
-
-// errExpired is shared, and nobody writes to it.
-var errExpired = core.NewError(core.CodeExpired, "sent again too late: whether it was stored is no longer known")
 
 // turnAway refuses what was never sent, and returns the rest.
 func (q *queue) turnAway(batch []*item, err *core.Error) (rest []*item) {
@@ -217,7 +214,7 @@ func (q *queue) judgeAgain(batch []*item) []*item {
 			continue
 		}
 		it.judged = config.Version
-		if it.asked = judge(config, &it.p); it.asked == nil {
+		if it.asked = config.Judge(&it.p); it.asked == nil {
 			good = append(good, it)
 		}
 	}

@@ -174,23 +174,13 @@ func (r *Relay) watchEnd(ctx context.Context) {
 		if err == nil {
 			r.view.endsAt(reading, end)
 			short, cancel = context.WithTimeout(ctx, 10*r.o.StandEvery)
-			if r.view.wait(short, func(v *view) bool { return v.fold != nil && reaches(&v.fold.Heads, &end) }) {
+			if r.view.wait(short, func(v *view) bool { return v.fold != nil && v.fold.Heads.Reach(&end) }) {
 				level = reading
 			}
 			cancel()
 		}
 		_ = persist.Pause(ctx, r.o.StandEvery)
 	}
-}
-
-// reaches reports whether heads are at end or beyond, in every shard.
-func reaches(heads, end *core.Heads) bool {
-	for s := range end {
-		if heads[s] < end[s] {
-			return false
-		}
-	}
-	return true
 }
 
 // watchSafe keeps what Safe says, for trimming.

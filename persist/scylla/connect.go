@@ -82,7 +82,7 @@ func (s *Store) sayWhy(err error) {
 		why = unavailable("the history does not answer", err)
 	}
 	if last := s.why.Swap(why); last.Msg != why.Msg {
-		s.o.Logger.Warn("history not connected", "error", why)
+		s.o.Logger.Warn("history not connected", "err", why)
 	}
 }
 
@@ -97,7 +97,7 @@ func (s *Store) probe(c *session, failed int) int {
 	}
 	s.why.Store(unavailable("the history does not answer", err))
 	if failed == 0 {
-		s.o.Logger.Warn("history does not answer", "error", err)
+		s.o.Logger.Warn("history does not answer", "err", err)
 	}
 	if missing(err) { // somebody dropped the keyspace: nothing that was learnt holds
 		s.current.Store(nil)
@@ -163,7 +163,7 @@ func (s *Store) connect(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	dc, err := s.localDC(ctx, scout)
+	dc, err := localDC(ctx, scout)
 	if err != nil {
 		return nil, err
 	}
@@ -185,10 +185,8 @@ func (s *Store) connect(ctx context.Context) (*session, error) {
 	return c, nil
 }
 
-func (s *Store) localDC(ctx context.Context, scout *gocql.Session) (dc string, err error) {
-	if s.o.LocalDC != "" {
-		return s.o.LocalDC, nil
-	}
+// localDC returns the data centre of the node that answers.
+func localDC(ctx context.Context, scout *gocql.Session) (dc string, err error) {
 	err = scout.QueryWithContext(ctx, `SELECT data_center FROM system.local`).Consistency(gocql.One).Scan(&dc)
 	return dc, err
 }

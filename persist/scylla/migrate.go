@@ -125,7 +125,7 @@ func (s *Store) qualified(statement string) string {
 
 // createKeyspace makes the keyspace and the table of versions.
 func (s *Store) createKeyspace(ctx context.Context, scout *gocql.Session) error {
-	dc, err := s.localDC(ctx, scout)
+	dc, err := localDC(ctx, scout)
 	if err != nil {
 		return err
 	}

@@ -18,8 +18,7 @@ type Options struct {
 	Hosts              []string // host or host:port; all nodes listen on the port of the first
 	Keyspace           string   // pixelwall when empty
 	Username, Password string
-	LocalDC            string // of the node that answers first when empty
-	Replication        int    // of a keyspace that is made; 3 when 0 and there are 3 nodes, else 1
+	Replication        int // of a keyspace that is made; 3 when 0 and there are 3 nodes, else 1
 
 	Canvas  uint64        // what the keyspace must hold; 0 takes what is there
 	Migrate bool          // make or raise the tables when connecting; else Migrate must have been called

@@ -81,7 +81,7 @@ func (s *Store) Put(ctx context.Context, snap *core.Snapshot) error {
 		return failure(ctx, err)
 	}
 	if err := forgetOld(ctx, c); err != nil {
-		s.o.Logger.Warn("old snapshots stay for now", "error", err)
+		s.o.Logger.Warn("old snapshots stay for now", "err", err)
 	}
 	return nil
 }
@@ -192,7 +192,7 @@ func (s *Store) load(ctx context.Context, c *session, r *stored, shard perShard)
 	}
 	snap, err := r.decode(c.canvas.Load())
 	if err != nil {
-		s.o.Logger.Warn("snapshot passed over", "time", r.TS, "error", err)
+		s.o.Logger.Warn("snapshot passed over", "time", r.TS, "err", err)
 		return nil, nil
 	}
 	reached, err := s.reaches(ctx, c, &snap.Heads)
@@ -203,7 +203,7 @@ func (s *Store) load(ctx context.Context, c *session, r *stored, shard perShard)
 	group.SetLimit(shardsAtOnce)
 	r.each(func(id core.ShardID) { group.Go(func() error { return shard(each, c, r, snap, id) }) })
 	if err = group.Wait(); err != nil && core.CodeOf(err) == core.CodeMalformed {
-		s.o.Logger.Warn("snapshot passed over", "time", r.TS, "error", err)
+		s.o.Logger.Warn("snapshot passed over", "time", r.TS, "err", err)
 		return nil, nil
 	}
 	return snap, err

@@ -47,7 +47,11 @@ type Worker struct {
 }
 
 // Stats is what a worker did since it was made.
-type Stats struct{ Put, Stale, Gaps int64 }
+type Stats struct {
+	Put   int64
+	Stale int64 // records of somebody who was deposed
+	Gaps  int64 // records that did not join what was read before
+}
 
 // Stats returns the counters.
 func (w *Worker) Stats() Stats {
