@@ -30,6 +30,9 @@ type client struct {
 	restated bool        // follow and behind say more than what was asked before
 	ticket   uint32      // rises when an answer that is on its way stops counting
 
+	freeMinute int64 // of the clock
+	free       int   // recent shards that it may still resume in it without a charge
+
 	unanswered int16
 	introduced bool
 	greeted    bool
