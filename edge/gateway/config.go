@@ -62,10 +62,6 @@ type Config struct {
 	Sender SenderKind   // SenderAuto
 	Logger *slog.Logger // discards
 
-	// Observe, if set, is told about every broadcast once per loop: how long it
-	// waited in the queue and how long sending took. It runs on the loop.
-	Observe func(wait, took time.Duration)
-
 	// sliceMax is how long a loop works off its queue before it looks at its
 	// sockets again, so that a long broadcast does not hold up placements; 5 ms.
 	sliceMax time.Duration

@@ -150,8 +150,7 @@ func (g *Gateway) enroll(c *Conn, tcp *net.TCPConn) error {
 	}
 }
 
-// unwrap finds the TCP connection under the wrappers of HTTP servers, and our
-// own wrapper on the way.
+// unwrap finds the TCP connection under nc, and our own wrapper on the way.
 func unwrap(nc net.Conn) (*net.TCPConn, *httpConn) {
 	var own *httpConn
 	for {
@@ -160,8 +159,6 @@ func unwrap(nc net.Conn) (*net.TCPConn, *httpConn) {
 			return v, own
 		case *httpConn:
 			own, nc = v, v.Conn
-		case interface{ UnsafeConn() net.Conn }: // fasthttp's hijacked connection
-			nc = v.UnsafeConn()
 		default:
 			return nil, own
 		}
