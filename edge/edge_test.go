@@ -171,6 +171,20 @@ func TestAPingIsAnswered(t *testing.T) {
 	}
 }
 
+func TestAnOperatorSeesHowClientsAreServed(t *testing.T) {
+	r := serve(t)
+	r.fresh(1).hello("")
+	if n := r.metric("pixelwall_gateway_upgraded_total"); n != 1 {
+		t.Errorf("%v handshakes, want 1", n)
+	}
+	if n := r.metric("pixelwall_gateway_http_sockets"); n < 1 {
+		t.Errorf("%v connections of HTTP, and one asks", n)
+	}
+	if log := r.log.String(); !strings.Contains(log, "sender=uring") && !strings.Contains(log, "sender=sendto") {
+		t.Errorf("the log does not say what frames are sent with:\n%s", log)
+	}
+}
+
 func TestAutoTickIsToldWhenItChanges(t *testing.T) {
 	r := serve(t, "--tick", "auto")
 	p := r.fresh(1).hello(r.token()).watch(all4)

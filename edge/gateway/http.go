@@ -91,7 +91,6 @@ func (c *Conn) handOver(all []byte) {
 	}
 	h := &httpConn{Conn: nc, g: g, key: c.key(), head: bytes.Clone(all)}
 	c.handed, c.counted = true, false
-	g.stats.handed.Add(1)
 	g.remember(h)
 	go g.cfg.HTTP(h)
 }
