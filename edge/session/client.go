@@ -50,11 +50,7 @@ func (cl *client) send(frames []byte) {
 // refuse answers with an error, and closes where the code asks for it. number
 // is that of the place it answers, 0 for another message.
 func (cl *client) refuse(number uint32, err error) {
-	cl.refuseWith(number, err, core.Allowance{})
-}
-
-func (cl *client) refuseWith(number uint32, err error, a core.Allowance) {
-	cl.send(wire.AppendFrame(nil, refusal(number, err, a)))
+	cl.send(wire.AppendFrame(nil, refusal(number, err, core.Allowance{})))
 	if code, ends := closes[core.CodeOf(err)]; ends {
 		cl.conn.Close(code, core.CodeOf(err).String())
 	}
