@@ -171,6 +171,20 @@ func TestAPingIsAnswered(t *testing.T) {
 	}
 }
 
+func TestAnOperatorSeesHowClientsAreServed(t *testing.T) {
+	r := serve(t)
+	r.fresh(1).hello("")
+	if n := r.metric("pixelwall_gateway_upgraded_total"); n != 1 {
+		t.Errorf("%v handshakes, want 1", n)
+	}
+	if n := r.metric("pixelwall_gateway_http_sockets"); n < 1 {
+		t.Errorf("%v connections of HTTP, and one asks", n)
+	}
+	if log := r.log.String(); !strings.Contains(log, "sender=uring") && !strings.Contains(log, "sender=sendto") {
+		t.Errorf("the log does not say what frames are sent with:\n%s", log)
+	}
+}
+
 func TestAutoTickIsToldWhenItChanges(t *testing.T) {
 	r := serve(t, "--tick", "auto")
 	p := r.fresh(1).hello(r.token()).watch(all4)
@@ -471,14 +485,25 @@ func TestAPageOfAFriendMakesSessions(t *testing.T) {
 // Catch-ups cost the hub; who asks for one after the other is told to fetch the
 // canvas, which costs it nothing, and may go on from there.
 func TestANetworkThatGoesOnTooOftenIsToldToFetch(t *testing.T) {
-	r := serve(t, "--conns-per-address", "1", "--size", "1000x1000", "--trusted-proxies", "127.0.0.0/8")
-	p := r.fresh(1)
-	p.from = "198.51.100.7" // loopback itself has no limits
+	const quarters = 0b1111
+	data := t.TempDir()
+	r := serve(t, "--data", data)
+	p := r.fresh(1).hello(r.token())
+	for _, at := range []int{0, 512} {
+		p.placed(p.place(at, 0, 1))
+		p.placed(p.place(at, 512, 1))
+	}
+	if err := r.end(); err != nil {
+		t.Fatal(err)
+	}
+	// What was there before the start was not fetched since.
+	r = serve(t, "--data", data, "--conns-per-address", "1", "--trusted-proxies", "127.0.0.0/8")
+	p.addr, p.from = r.addr, "198.51.100.7" // loopback itself has no limits
 	p.hello(r.token())
 	watches := 0
 	for p.lost == 0 {
-		p.follow = 0
-		if p.watch(0b1111); watches == 39 { // what the budget of messages allows at once
+		p.follow, p.seqs = 0, core.Heads{}
+		if p.watch(quarters); watches == 39 { // what the budget of messages allows at once
 			t.Fatal("a network of one connection may resume 39 times 4 shards")
 		}
 		watches++
@@ -486,8 +511,19 @@ func TestANetworkThatGoesOnTooOftenIsToldToFetch(t *testing.T) {
 	if watches <= core.ShardsMax/4 {
 		t.Errorf("refused at watch %d: all of the largest canvas should be free", watches)
 	}
-	p.placed(p.place(3, 3, 1))
 	if n := r.metric("pixelwall_session_resumes_denied_total"); n != 4 {
 		t.Errorf("four shards were refused, the metrics say %v", n)
+	}
+	p.load(r.canvas())
+	if p.watch(quarters); p.lost != 0 {
+		t.Errorf("shards %b are refused right after they were fetched", p.lost)
+	}
+	// That is not without a limit either: a busy canvas makes it dear.
+	for watches = 1; p.lost == 0 && watches < 39; watches++ {
+		p.follow = 0
+		p.watch(quarters)
+	}
+	if p.lost == 0 {
+		t.Errorf("resumed %d times for nothing", watches)
 	}
 }

@@ -48,7 +48,9 @@ func registerMetrics(e *edge) error {
 	readings := []reading{
 		{"pixelwall_gateway_connections", "WebSocket connections that are open.", gauge, gw(func(s gateway.Stats) float64 { return float64(s.Conns) }), nil},
 		{"pixelwall_gateway_sockets", "Sockets of all kinds that count for the limits.", gauge, gw(func(s gateway.Stats) float64 { return float64(s.Sockets) }), nil},
+		{"pixelwall_gateway_http_sockets", "Of those, given to the HTTP server.", gauge, gw(func(s gateway.Stats) float64 { return float64(s.HTTP) }), nil},
 		{"pixelwall_gateway_accepted_total", "Sockets accepted.", counter, gw(func(s gateway.Stats) float64 { return float64(s.Accepted) }), nil},
+		{"pixelwall_gateway_upgraded_total", "WebSocket handshakes answered with 101.", counter, gw(func(s gateway.Stats) float64 { return float64(s.Upgraded) }), nil},
 		{"pixelwall_gateway_messages_in_total", "Whole data messages received.", counter, gw(func(s gateway.Stats) float64 { return float64(s.MessagesIn) }), nil},
 		{"pixelwall_gateway_deliveries_total", "Broadcasts handed to a connection.", counter, gw(func(s gateway.Stats) float64 { return float64(s.Deliveries) }), nil},
 		{"pixelwall_gateway_broadcast_bytes_total", "Bytes of broadcasts that went out.", counter, gw(func(s gateway.Stats) float64 { return float64(s.BytesOut) }), nil},

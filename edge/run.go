@@ -255,6 +255,7 @@ func (e *edge) listen() error {
 		return fmt.Errorf("--listen: %w", err)
 	}
 	e.gateway.Store(g)
+	e.log.Info("the gateway listens", "addr", g.Addr(), "sender", g.Stats().Sender)
 	if e.s.AdminListen == "" {
 		return nil
 	}

@@ -6,7 +6,7 @@ package wire
 //	1     type, 0x41
 //	v     protocol version of the server
 //	8     canvas: random id of this canvas
-//	v     epoch
+//	v     epoch: 0, reserved
 //	...   config, from its version on (see Config)
 //	8     user: public id, 0 for a client without a token
 //	v+n   name of the user, as others see it

@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"sync/atomic"
+	"time"
 
 	"pixelwall/core"
 )
@@ -17,6 +18,24 @@ func (h *Hub) setBoundary() {
 		heads[s] = h.shards[s].shownSeq
 	}
 	h.boundary.Store(heads)
+}
+
+// recentFor is for how long a copy of the canvas that was fetched is recent: some
+// seconds longer than a version can be fetched.
+const recentFor = 70 * time.Second
+
+// Recent reports whether who holds seq of shard s may just have fetched it. It
+// never waits.
+func (h *Hub) Recent(s core.ShardID, seq uint64) bool { return seq >= h.recent.Load()[s] }
+
+// ageRecent moves what is recent when it is time. h.mu is held.
+func (h *Hub) ageRecent() {
+	now := h.opt.Now()
+	if now.Before(h.recentAt) {
+		return
+	}
+	h.recent.Store(h.toRecent)
+	h.toRecent, h.recentAt = h.boundary.Load(), now.Add(recentFor)
 }
 
 // Snapshot returns a copy of the canvas at the boundary, or nil before the hub

@@ -65,7 +65,9 @@ type Hub struct {
 	resets atomic.Uint64 // how often clients were told to fetch shards
 	// boundary is the last seq of each shard that went out; replaced, never changed.
 	boundary atomic.Pointer[core.Heads]
-	stats    counters
+	// recent is where the boundary was recentFor ago, or up to twice that.
+	recent atomic.Pointer[core.Heads]
+	stats  counters
 
 	mu        sync.Mutex // guards all below: the tail writes as records come, a tick reads
 	follower  core.Follower
@@ -75,8 +77,10 @@ type Hub struct {
 	changed   bool // the configuration is newer than what clients were told
 	shards    [core.ShardsMax]shard
 	lastReset [core.ShardsMax]uint64 // resets, after the one that named the shard
-	applied   uint64                 // records
-	restart   func(error)            // ends the Tail that runs
+	toRecent  *core.Heads            // takes the place of recent at recentAt
+	recentAt  time.Time
+	applied   uint64      // records
+	restart   func(error) // ends the Tail that runs
 	ringBytes int
 	caughtUp  chan struct{}
 	goal      core.Heads
@@ -124,6 +128,7 @@ func NewHub(opt Options) (*Hub, error) {
 	h := &Hub{opt: opt, caughtUp: make(chan struct{}), troubled: make(chan struct{}, 1)}
 	h.joins.ready = make(chan struct{}, 1)
 	h.boundary.Store(new(core.Heads))
+	h.recent.Store(new(core.Heads))
 	h.config.Store(&opt.Base.Config)
 	h.tickNS.Store(int64(opt.TickEvery))
 	h.head = core.NewBoard(opt.Base.Config.Geometry(), opt.Base.Config.Blank)
@@ -219,5 +224,7 @@ func (h *Hub) announceIfCaughtUp() {
 	h.changed, h.grown = false, false
 	h.opt.Base.Shards = [core.ShardsMax][]byte{} // the boards have them now
 	h.setBoundary()
+	h.toRecent = h.boundary.Load()
+	h.ageRecent()
 	close(h.caughtUp)
 }

@@ -72,6 +72,28 @@ func TestEveryClientInStepShowsTheSameCanvas(t *testing.T) {
 	}
 }
 
+func TestACanvasIsRecentForAMinuteOrTwo(t *testing.T) {
+	rnd := testSeed(t)
+	r := newRig(t, 512, 512, "place2017", nil)
+	r.place(rnd, 10)
+	r.tick()
+	fetched := r.hub.Heads()[0]
+	r.place(rnd, 10)
+	for passed := r.tickIs; passed < 3*recentFor; passed += r.tickIs {
+		r.tick()
+		recent := r.hub.Recent(0, fetched)
+		if passed <= recentFor && !recent {
+			t.Fatalf("not recent after %v", passed)
+		}
+		if passed > 2*recentFor+r.tickIs && recent {
+			t.Fatalf("recent after %v", passed)
+		}
+		if !r.hub.Recent(0, r.hub.Heads()[0]) {
+			t.Fatal("who is in step holds what is not recent")
+		}
+	}
+}
+
 func TestAClientOlderThanTheRingFetchesTheCanvas(t *testing.T) {
 	rnd := testSeed(t)
 	r := newRig(t, 512, 512, "place2017", func(o *Options) { o.RingBytes = 2 * blockEvents * 4 })

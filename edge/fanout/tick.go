@@ -62,6 +62,7 @@ func (h *Hub) tick() {
 		h.opt.Broadcast(b)
 	}
 	h.trimRings(h.opt.NowMS())
+	h.ageRecent()
 }
 
 // switchConfig lets a new configuration take its place between two ticks. A

@@ -23,7 +23,7 @@ func startWithHTTP(t testing.TB, cfg Config, h Handler) *Gateway {
 		ReadBufferSize:    8192,
 		Handler: func(ctx *fasthttp.RequestCtx) {
 			if string(ctx.Path()) == "/ws" {
-				g.Load().Upgrade(ctx)
+				upgrade(g.Load(), ctx)
 				return
 			}
 			fmt.Fprintf(ctx, "%s %s", ctx.Method(), ctx.RequestURI())
@@ -32,6 +32,13 @@ func startWithHTTP(t testing.TB, cfg Config, h Handler) *Gateway {
 	cfg.HTTP = func(c net.Conn) { _ = server.ServeConn(c) }
 	g.Store(start(t, cfg, h))
 	return g.Load()
+}
+
+// upgrade hands a request for the WebSocket endpoint back to the gateway.
+func upgrade(g *Gateway, ctx *fasthttp.RequestCtx) {
+	head := fmt.Appendf(nil, "%s %s HTTP/1.1\r\n%s", ctx.Method(), ctx.RequestURI(), ctx.Request.Header.RawHeaders())
+	ctx.HijackSetNoResponse(true)
+	ctx.Hijack(func(c net.Conn) { _ = g.Adopt(c.(interface{ UnsafeConn() net.Conn }).UnsafeConn(), head) })
 }
 
 func TestAnUpgradeOnAKeptAliveConnectionWorks(t *testing.T) {

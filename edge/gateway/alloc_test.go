@@ -67,7 +67,7 @@ func TestFanOutAllocatesNothingPerRecipient(t *testing.T) {
 			l := bareLoop(s, 10_000, tt.mask)
 			b := tick(active, "x")
 			run := func() {
-				l.begin(task{b: b, queuedAt: l.g.started})
+				l.begin(b)
 				if !l.resume(time.Now()) {
 					t.Fatal("not done within an hour")
 				}
@@ -117,7 +117,7 @@ func TestABroadcastInSlicesReachesEverybodyOnce(t *testing.T) {
 		for _, r := range l.recips {
 			entitled[r.fd] = true
 		}
-		l.begin(task{b: numbered(1, 8)})
+		l.begin(numbered(1, 8))
 		next := int32(len(l.conns))
 		for l.pos > 0 {
 			for range rnd.IntN(20) {

@@ -15,17 +15,15 @@ const (
 )
 
 const (
-	codeNormal    = uint16(ws.StatusNormalClosure)
-	codeGoingAway = uint16(ws.StatusGoingAway)
-	codeProtocol  = uint16(ws.StatusProtocolError)
-	codeNoStatus  = uint16(ws.StatusNoStatusRcvd)
-	codeAbnormal  = uint16(ws.StatusAbnormalClosure)
-	codeBadUTF8   = uint16(ws.StatusInvalidFramePayloadData)
-	codePolicy    = uint16(ws.StatusPolicyViolation)
-	codeTooBig    = uint16(ws.StatusMessageTooBig)
-	codeInternal  = uint16(ws.StatusInternalServerError)
-	codeRestart   = uint16(1012) // IANA: service restart
-	codeTryAgain  = uint16(1013) // IANA: try again later
+	codeProtocol = uint16(ws.StatusProtocolError)
+	codeNoStatus = uint16(ws.StatusNoStatusRcvd)
+	codeAbnormal = uint16(ws.StatusAbnormalClosure)
+	codeBadUTF8  = uint16(ws.StatusInvalidFramePayloadData)
+	codePolicy   = uint16(ws.StatusPolicyViolation)
+	codeTooBig   = uint16(ws.StatusMessageTooBig)
+	codeInternal = uint16(ws.StatusInternalServerError)
+	codeRestart  = uint16(1012) // IANA: service restart
+	codeTryAgain = uint16(1013) // IANA: try again later
 )
 
 // A violation is why the gateway ends a connection: the close code on the wire

@@ -5,10 +5,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"runtime/debug"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -57,10 +61,6 @@ type Config struct {
 
 	Sender SenderKind   // SenderAuto
 	Logger *slog.Logger // discards
-
-	// Observe, if set, is told about every broadcast once per loop: how long it
-	// waited in the queue and how long sending took. It runs on the loop.
-	Observe func(wait, took time.Duration)
 
 	// sliceMax is how long a loop works off its queue before it looks at its
 	// sockets again, so that a long broadcast does not hold up placements; 5 ms.
@@ -116,14 +116,33 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// memory returns the bytes that this process may use: the machine's, or GOMEMLIMIT.
+// memory returns the bytes that this process may use: the machine's, the
+// container's, or GOMEMLIMIT.
 func memory() int64 {
 	limit := debug.SetMemoryLimit(-1)
+	for _, file := range cgroupFiles {
+		if text, err := os.ReadFile(file); err == nil {
+			limit = min(limit, cgroupLimit(string(text)))
+		}
+	}
 	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err == nil {
 		limit = min(limit, int64(info.Totalram)*int64(info.Unit))
 	}
 	return limit
+}
+
+// cgroupFiles say how much memory a container has, by the second and the first
+// version of cgroups.
+var cgroupFiles = [...]string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}
+
+// cgroupLimit reads one of cgroupFiles. What is no number, such as "max", is no limit.
+func cgroupLimit(text string) int64 {
+	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+	if err != nil || n <= 0 {
+		return math.MaxInt64
+	}
+	return n
 }
 
 // validate reports every mistake of c at once. It expects the defaults filled in.

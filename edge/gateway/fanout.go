@@ -30,11 +30,8 @@ type choice struct {
 	d     delivery
 }
 
-// begin makes t's broadcast the current one.
-func (l *loop) begin(t task) {
-	l.cur, l.pos = t.b, len(l.conns)
-	l.curTook, l.curWait = 0, time.Since(t.queuedAt)
-}
+// begin makes b the current broadcast.
+func (l *loop) begin(b *Broadcast) { l.cur, l.pos = b, len(l.conns) }
 
 // resume goes on with the current broadcast and reports whether it is done.
 // began is when this turn of the loop began.
@@ -46,9 +43,7 @@ func (l *loop) resume(began time.Time) bool {
 		l.depth--
 		l.flush()
 	}
-	took := time.Since(t0)
-	l.curTook += took
-	l.g.stats.busyNS.Add(int64(took))
+	l.g.stats.busyNS.Add(int64(time.Since(t0)))
 	if l.pos > 0 {
 		return false
 	}
@@ -58,9 +53,6 @@ func (l *loop) resume(began time.Time) bool {
 	clear(l.fan.memo[:])
 	clear(l.fan.vectors[:cap(l.fan.vectors)])
 	l.g.stats.broadcasts.Add(1)
-	if l.g.cfg.Observe != nil {
-		l.g.cfg.Observe(l.curWait, l.curTook)
-	}
 	return true
 }
 

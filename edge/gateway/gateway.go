@@ -118,10 +118,9 @@ func (g *Gateway) Broadcast(b *Broadcast) bool {
 	if g.Queued() >= g.cfg.BroadcastsMax {
 		return false
 	}
-	now := time.Now()
 	for _, l := range *g.loops.Load() {
 		l.waiting.Add(1)
-		l.enqueue(task{b: b, queuedAt: now})
+		l.enqueue(task{b: b})
 	}
 	return true
 }

@@ -91,7 +91,6 @@ func (c *Conn) handOver(all []byte) {
 	}
 	h := &httpConn{Conn: nc, g: g, key: c.key(), head: bytes.Clone(all)}
 	c.handed, c.counted = true, false
-	g.stats.handed.Add(1)
 	g.remember(h)
 	go g.cfg.HTTP(h)
 }
@@ -150,8 +149,7 @@ func (g *Gateway) enroll(c *Conn, tcp *net.TCPConn) error {
 	}
 }
 
-// unwrap finds the TCP connection under the wrappers of HTTP servers, and our
-// own wrapper on the way.
+// unwrap finds the TCP connection under nc, and our own wrapper on the way.
 func unwrap(nc net.Conn) (*net.TCPConn, *httpConn) {
 	var own *httpConn
 	for {
@@ -160,8 +158,6 @@ func unwrap(nc net.Conn) (*net.TCPConn, *httpConn) {
 			return v, own
 		case *httpConn:
 			own, nc = v, v.Conn
-		case interface{ UnsafeConn() net.Conn }: // fasthttp's hijacked connection
-			nc = v.UnsafeConn()
 		default:
 			return nil, own
 		}

@@ -15,11 +15,10 @@ import (
 // A task is one entry of a loop's queue: a broadcast, or a function for one
 // connection or, without a connection, for the loop.
 type task struct {
-	b        *Broadcast
-	queuedAt time.Time // of a broadcast
-	c        *Conn
-	forConn  func(c *Conn)
-	forLoop  func(l *loop)
+	b       *Broadcast
+	c       *Conn
+	forConn func(c *Conn)
+	forLoop func(l *loop)
 }
 
 const (
@@ -81,8 +80,6 @@ type loop struct {
 
 	cur     *Broadcast // being sent; recips below pos have not got it
 	pos     int
-	curTook time.Duration
-	curWait time.Duration
 	fan     fan
 	request Request
 }
@@ -187,7 +184,7 @@ func (l *loop) run() {
 		}
 		switch {
 		case t.b != nil:
-			l.begin(t)
+			l.begin(t.b)
 		case t.forLoop != nil:
 			l.callLoop(t.forLoop)
 		case t.c.state == stateOpen:

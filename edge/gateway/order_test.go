@@ -203,7 +203,7 @@ func TestFollowingInTheMiddleOfABroadcastCountsFromTheNext(t *testing.T) {
 		c.gc = &discard{}
 	}
 	had, waits, waits2 := l.conns[crowd-1], l.conns[0], l.conns[1]
-	l.begin(task{b: numbered(1, 8)})
+	l.begin(numbered(1, 8))
 	l.step(l.cur)
 	had.Follow(0)
 	waits.Follow(0) // must still get it: it followed channel 0 when this was said
@@ -223,7 +223,7 @@ func TestFollowingInTheMiddleOfABroadcastCountsFromTheNext(t *testing.T) {
 		t.Errorf("%d others got it %d times, want %d once", len(s.got), s.deliveries, crowd-3)
 	}
 	s.got, s.deliveries = map[int32]int{}, 0
-	l.begin(task{b: numbered(2, 8)})
+	l.begin(numbered(2, 8))
 	for l.pos > 0 {
 		l.step(l.cur)
 	}

@@ -13,7 +13,6 @@ type Stats struct {
 	HTTP       int64             // of those, handed to the HTTP server
 	Accepted   uint64            // sockets accepted
 	Upgraded   uint64            // answered with 101
-	HandedOver uint64            // given to the HTTP server
 	Refused    map[int]uint64    // answered with an error, by HTTP status
 	Closes     map[uint16]uint64 // ended, by close code; codes out of the known ranges count as 0
 	MessagesIn uint64            // whole data messages received
@@ -30,7 +29,7 @@ type Stats struct {
 // counters are the numbers behind Stats. Fan-out adds once per batch.
 type counters struct {
 	open, http                              atomic.Int64
-	accepted, upgraded, handed              atomic.Uint64
+	accepted, upgraded                      atomic.Uint64
 	refused                                 [len(refusedStatuses)]atomic.Uint64
 	closes                                  [2*closeRange + 1]atomic.Uint64
 	messagesIn, skipped, broadcasts, panics atomic.Uint64
@@ -69,7 +68,7 @@ func (g *Gateway) Stats() Stats {
 	s := &g.stats
 	out := Stats{
 		Sender: g.senderName(), Conns: s.open.Load(), Sockets: g.adm.conns.Load(), HTTP: s.http.Load(),
-		Accepted: s.accepted.Load(), Upgraded: s.upgraded.Load(), HandedOver: s.handed.Load(), MessagesIn: s.messagesIn.Load(),
+		Accepted: s.accepted.Load(), Upgraded: s.upgraded.Load(), MessagesIn: s.messagesIn.Load(),
 		Deliveries: uint64(s.deliveries.Load()), BytesOut: uint64(s.bytesOut.Load()), Skipped: s.skipped.Load(), Broadcasts: s.broadcasts.Load(),
 		Busy: time.Duration(s.busyNS.Load()), Panics: s.panics.Load(), Queued: g.Queued(),
 		Refused: map[int]uint64{}, Closes: map[uint16]uint64{},

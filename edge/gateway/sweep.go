@@ -78,8 +78,9 @@ func (g *Gateway) unread() (all unread) {
 }
 
 // heldMax returns how much may wait for one client: what the average of the slow
-// ones holds where all together hold too much, so that at least the half of it
-// goes; otherwise there is no such limit.
+// ones holds where all together hold too much, so that those who hold the most go,
+// and at the next sweeps those of the rest, until it is no longer too much;
+// otherwise there is no such limit.
 func (g *Gateway) heldMax() int64 {
 	all := g.unread()
 	if all.bytes <= g.cfg.BacklogTotalBytes || all.clients == 0 {

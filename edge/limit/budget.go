@@ -25,12 +25,17 @@ type Budget struct {
 // A rate is a generic cell rate: max at once, and one more each everyUS.
 type rate struct{ everyUS, max int64 }
 
-// take charges n to a network whose arrival time is tat. It returns the new one,
-// or tat itself and how long to wait where that is too much.
-func (r rate) take(tat, nowUS, n int64) (next int64, wait time.Duration) {
-	next = max(tat, nowUS) + n*r.everyUS
-	if over := next - nowUS - r.max*r.everyUS; over > 0 {
-		return tat, time.Duration(over) * time.Microsecond
+// take charges n to a network whose arrival time is tat. It returns the one to
+// keep, and how long to wait where that is too much and nothing was charged.
+//
+// An arrival time is at most max away: one that is further was kept before the
+// clock was set back.
+func (r rate) take(tat, nowUS, n int64) (keep int64, wait time.Duration) {
+	full := nowUS + r.max*r.everyUS
+	tat = min(tat, full)
+	next := max(tat, nowUS) + n*r.everyUS
+	if next > full {
+		return tat, time.Duration(next-full) * time.Microsecond
 	}
 	return next, 0
 }
@@ -61,19 +66,16 @@ func (b *Budget) Take(addr netip.Addr, n int, now time.Time) (wait time.Duration
 	if len(b.arrival) >= networksMax-1 {
 		b.forget(nowUS)
 	}
-	next, wait := b.narrow.take(b.arrival[narrow], nowUS, int64(n))
-	if wait > 0 {
+	before := b.arrival[narrow]
+	b.arrival[narrow], wait = b.narrow.take(before, nowUS, int64(n))
+	if wait > 0 || !wide.IsValid() {
 		return wait
 	}
-	if wide.IsValid() {
-		widely, wait := b.wide.take(b.arrival[wide], nowUS, int64(n))
-		if wait > 0 {
-			return wait
-		}
-		b.arrival[wide] = widely
+	b.arrival[wide], wait = b.wide.take(b.arrival[wide], nowUS, int64(n))
+	if wait > 0 {
+		b.arrival[narrow] = before
 	}
-	b.arrival[narrow] = next
-	return 0
+	return wait
 }
 
 // forget drops the networks that owe nothing, and all of them when that is not enough.

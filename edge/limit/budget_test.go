@@ -56,6 +56,25 @@ func TestWhatCostsMoreIsChargedMore(t *testing.T) {
 	}
 }
 
+func TestAClockThatIsSetBackLocksNobodyOut(t *testing.T) {
+	for _, text := range []string{"192.0.2.1", "2001:db8::1"} {
+		b, addr := NewBudget(60, time.Minute), netip.MustParseAddr(text)
+		b.Take(addr, 60, noon)
+		now := noon.Add(-time.Hour)
+		if wait := b.Take(addr, 1, now); wait != time.Second {
+			t.Errorf("%s, an hour back: wait %v, want as long as after all was taken", text, wait)
+		}
+		tries := 0
+		for b.Take(addr, 1, now) > 0 && tries < 4 {
+			now = now.Add(time.Second)
+			tries++
+		}
+		if tries > 2 {
+			t.Errorf("%s: not let in within %d seconds", text, tries)
+		}
+	}
+}
+
 func TestNoBudgetIsNoLimit(t *testing.T) {
 	b := NewBudget(0, time.Hour)
 	for range 1000 {

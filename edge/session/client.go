@@ -30,6 +30,9 @@ type client struct {
 	restated bool        // follow and behind say more than what was asked before
 	ticket   uint32      // rises when an answer that is on its way stops counting
 
+	freeMinute int64 // of the clock
+	free       int   // recent shards that it may still resume in it without a charge
+
 	unanswered int16
 	introduced bool
 	greeted    bool
@@ -47,11 +50,7 @@ func (cl *client) send(frames []byte) {
 // refuse answers with an error, and closes where the code asks for it. number
 // is that of the place it answers, 0 for another message.
 func (cl *client) refuse(number uint32, err error) {
-	cl.refuseWith(number, err, core.Allowance{})
-}
-
-func (cl *client) refuseWith(number uint32, err error, a core.Allowance) {
-	cl.send(wire.AppendFrame(nil, refusal(number, err, a)))
+	cl.send(wire.AppendFrame(nil, refusal(number, err, core.Allowance{})))
 	if code, ends := closes[core.CodeOf(err)]; ends {
 		cl.conn.Close(code, core.CodeOf(err).String())
 	}

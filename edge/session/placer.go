@@ -21,27 +21,32 @@ func (cl *client) place(payload []byte) {
 	}
 	switch {
 	case cl.user == nil:
-		cl.refuse(p.Number, core.NewError(core.CodeUnauthorized, "placing needs a token"))
+		cl.refusePlace(p.Number, core.NewError(core.CodeUnauthorized, "placing needs a token"))
 		return
 	case cl.srv.draining.Load():
-		cl.refuse(p.Number, &core.Error{Code: core.CodeDraining, Msg: "this server goes away", RetryAfter: time.Second})
+		cl.refusePlace(p.Number, &core.Error{Code: core.CodeDraining, Msg: "this server goes away", RetryAfter: time.Second})
 		return
 	case cl.unanswered >= unansweredMax:
-		cl.refuse(p.Number, &core.Error{Code: core.CodeTooMany, Msg: "wait for answers before you place more", RetryAfter: time.Second})
+		cl.refusePlace(p.Number, &core.Error{Code: core.CodeTooMany, Msg: "wait for answers before you place more", RetryAfter: time.Second})
 		return
 	}
 	request := core.Request{Instance: cl.instance, Number: p.Number}
 	placement, err := core.NewPlacement(cl.srv.opt.Hub.Config(), int(p.X), int(p.Y), int(p.Color), cl.user.ID, request)
 	if err != nil {
-		cl.srv.stats.results[resultCodes+int(core.CodeOf(err))].Add(1)
-		cl.refuse(p.Number, err)
+		cl.refusePlace(p.Number, err)
 		return
 	}
 	if !cl.srv.placer.add(cl, placement) {
-		cl.refuse(p.Number, &core.Error{Code: core.CodeUnavailable, Msg: "too many placements are waiting", RetryAfter: time.Second})
+		cl.refusePlace(p.Number, &core.Error{Code: core.CodeUnavailable, Msg: "too many placements are waiting", RetryAfter: time.Second})
 		return
 	}
 	cl.unanswered++
+}
+
+// refusePlace answers and counts a placement that the sequencer was not asked for.
+func (cl *client) refusePlace(number uint32, err error) {
+	cl.srv.stats.results[refusedWith(core.CodeOf(err))].Add(1)
+	cl.refuse(number, err)
 }
 
 const (
@@ -246,7 +251,7 @@ func (p *lane) answer(cl *client, number uint32, o *core.Outcome) {
 	case o.Unknown:
 		result = resultUnknown
 	case o.Err != nil:
-		result = resultCodes + int(o.Err.Code)
+		result = refusedWith(o.Err.Code)
 	case o.Repeated:
 		result = resultRepeated
 	}

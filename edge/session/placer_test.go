@@ -147,6 +147,12 @@ func (k *talk) with(instance uint64) *talk {
 // arrive is with, without its init.
 func (k *talk) arrive(instance uint64) *talk {
 	k.t.Helper()
+	return k.dial(wire.Hello{Version: wire.Version, Instance: instance, Capabilities: wire.CanRange, Token: "any"})
+}
+
+// dial returns a talk of the same server with a connection that says hello.
+func (k *talk) dial(hello wire.Hello) *talk {
+	k.t.Helper()
 	conn, _, _, err := ws.Dial(context.Background(), "ws://"+k.gw.Addr().String()+"/ws")
 	if err != nil {
 		k.t.Fatal(err)
@@ -154,7 +160,7 @@ func (k *talk) arrive(instance uint64) *talk {
 	k.t.Cleanup(func() { conn.Close() })
 	other := *k
 	other.conn = conn
-	other.say(wire.Hello{Version: wire.Version, Instance: instance, Capabilities: wire.CanRange, Token: "any"})
+	other.say(hello)
 	return &other
 }
 
@@ -348,6 +354,53 @@ func TestASequencerThatHangsIsGivenUp(t *testing.T) {
 		if want := map[string]int64{"unknown": 2}[result]; n != want {
 			t.Errorf("%d placements are counted as %s, want %d", n, result, want)
 		}
+	}
+}
+
+func TestWhateverRefusesAPlacementIsCounted(t *testing.T) {
+	q := newSlowSequencer(0)
+	defer close(q.gates[0])
+	k := newTalk(t, q, func(*Options) {})
+	refused := func(k *talk, number uint32, want core.Code) {
+		t.Helper()
+		r, err := wire.ParseRefusal(k.hear(wire.TypeError))
+		if err != nil || r.Number != number || core.Code(r.Code) != want {
+			t.Fatalf("%+v, %v; want %v of %d", r, err, want, number)
+		}
+		if n := k.srv.Stats().Results[want.String()]; n != 1 {
+			t.Errorf("%d placements count as %v, want 1", n, want)
+		}
+	}
+	watcher := k.dial(wire.Hello{Version: wire.Version, Instance: 4})
+	watcher.hear(wire.TypeInit)
+	watcher.place(1, 1)
+	refused(watcher, 1, core.CodeUnauthorized)
+	k.say(wire.Place{Number: 1, X: 2000})
+	refused(k, 1, core.CodeOutOfCanvas)
+	k.say(wire.Place{Number: 1, Color: 200})
+	refused(k, 1, core.CodeUnknownColor)
+
+	for number := range uint32(unansweredMax + 1) {
+		k.place(number+1, 0)
+	}
+	refused(k, unansweredMax+1, core.CodeTooMany)
+	full := k.with(5)
+	filled := make(chan struct{}, 3) // connections
+	k.gw.Each(func(c *gateway.Conn) {
+		cl := c.Data.(*client)
+		for cl.user != nil && k.srv.placer.add(cl, core.Placement{}) {
+		}
+		filled <- struct{}{}
+	})
+	<-filled
+	full.place(1, 1)
+	refused(full, 1, core.CodeUnavailable)
+	k.srv.Drain()
+	full.place(2, 1)
+	refused(full, 2, core.CodeDraining)
+
+	if refusedWith(core.CodeMalformed) != refusedWith(core.CodeInternal) {
+		t.Error("a code that no placement has is not counted as a fault of ours")
 	}
 }
 

@@ -13,8 +13,9 @@ const (
 	closeMalformed uint16 = 4004
 )
 
-// closes are the error codes after which a connection ends, and how; after all
-// others it stays open. What a code is over HTTP is in edge/api.
+// closes are the error codes after which a connection ends, and how. After all
+// others it stays open, but for a hello that cannot be taken, see hello.go. What a
+// code is over HTTP is in edge/api.
 var closes = map[core.Code]uint16{
 	core.CodeMalformed:    closeMalformed,
 	core.CodeTokenExpired: closeToken,

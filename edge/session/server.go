@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -217,7 +218,7 @@ type counters struct {
 	diverged atomic.Int64
 	resumed  atomic.Int64
 	denied   atomic.Int64
-	results  [64]atomic.Int64 // placements, by resultPlaced and so on
+	results  [resultCodes + len(refusals)]atomic.Int64 // placements
 }
 
 // Stats is what a server did since it was made.
@@ -225,15 +226,25 @@ type Stats struct {
 	Diverged int64            // checks that a client found to differ
 	Resumed  int64            // shards that a client wanted to go on with, without a canvas
 	Denied   int64            // of those, refused because its network asked for too many
-	Results  map[string]int64 // placements by outcome: "placed", "repeated", "unknown", or the name of a code
+	Results  map[string]int64 // placements by outcome: "placed", "repeated", "unknown", or the name of one of refusals
 }
 
 const (
 	resultPlaced = iota
 	resultRepeated
 	resultUnknown
-	resultCodes // and the code
+	resultCodes // and the place in refusals
 )
+
+// refusals are the codes that a placement is refused with. Any other is a fault of
+// ours, and counts as the first.
+var refusals = [...]core.Code{
+	core.CodeInternal, core.CodeOutOfCanvas, core.CodeUnknownColor, core.CodeUnknownShard, core.CodeCooldown, core.CodeUnauthorized,
+	core.CodeExpired, core.CodeReadOnly, core.CodeUnavailable, core.CodeTooMany, core.CodeDraining,
+}
+
+// refusedWith returns where placements that are refused with code are counted.
+func refusedWith(code core.Code) int { return resultCodes + max(0, slices.Index(refusals[:], code)) }
 
 // Stats returns the counters.
 func (s *Server) Stats() Stats {
@@ -241,8 +252,8 @@ func (s *Server) Stats() Stats {
 		"placed": s.stats.results[resultPlaced].Load(), "repeated": s.stats.results[resultRepeated].Load(),
 		"unknown": s.stats.results[resultUnknown].Load(),
 	}}
-	for _, c := range core.Codes() {
-		st.Results[c.String()] = s.stats.results[resultCodes+int(c)].Load()
+	for _, c := range refusals {
+		st.Results[c.String()] = s.stats.results[refusedWith(c)].Load()
 	}
 	return st
 }

@@ -30,11 +30,7 @@ func (cl *client) watch(payload []byte) {
 		}
 	}
 	cl.srv.stats.resumed.Add(int64(resumed))
-	if !cl.mayResume(resumed) {
-		for i := range w.Shards {
-			w.Shards[i].Held = unknown
-		}
-	}
+	cl.limitResumes(w.Shards)
 	if w.Diverged {
 		cl.diverged()
 	}
@@ -52,18 +48,45 @@ func (cl *client) watch(payload []byte) {
 // unknown is a seq that no boundary reaches: the answer to it is a resync.
 const unknown = ^uint64(0)
 
-// mayResume charges the client's network for n catch-ups, which cost the hub up to
-// a millisecond each. Whoever asks for more gets resyncs instead, which cost nothing:
-// the canvas comes over HTTP, from a cache.
-func (cl *client) mayResume(n int) bool {
-	if n == 0 || !cl.conn.Limited() {
-		return true
+// limitResumes charges the client's network for catch-ups, which cost the hub up to a
+// millisecond each. Those that its network has no budget for become resyncs, which
+// cost nothing: the canvas comes over HTTP, from a cache.
+//
+// What was just fetched that way is not charged, or a few connections that take the
+// whole budget would send all others of their network round in a circle.
+func (cl *client) limitResumes(shards []wire.WatchShard) {
+	if !cl.conn.Limited() {
+		return
 	}
-	if cl.srv.opt.Resumes.Take(cl.conn.RemoteAddr(), n, time.UnixMilli(cl.srv.opt.NowMS())) == 0 {
-		return true
+	var charged uint64 // shards
+	for _, w := range shards {
+		if w.Resume && !(cl.srv.opt.Hub.Recent(core.ShardID(w.Shard), w.Held) && cl.takeFree()) {
+			charged |= 1 << w.Shard
+		}
+	}
+	n := bits.OnesCount64(charged)
+	if n == 0 || cl.srv.opt.Resumes.Take(cl.conn.RemoteAddr(), n, time.UnixMilli(cl.srv.opt.NowMS())) == 0 {
+		return
 	}
 	cl.srv.stats.denied.Add(int64(n))
-	return false
+	for i, w := range shards {
+		if charged>>w.Shard&1 == 1 {
+			shards[i].Held = unknown
+		}
+	}
+}
+
+// takeFree takes one of the recent shards that a connection may resume in a minute
+// without a charge: all of the largest canvas. On a busy canvas they are not cheap.
+func (cl *client) takeFree() bool {
+	if minute := cl.srv.opt.NowMS() / 60_000; minute != cl.freeMinute {
+		cl.freeMinute, cl.free = minute, core.ShardsMax
+	}
+	if cl.free == 0 {
+		return false
+	}
+	cl.free--
+	return true
 }
 
 // want keeps what a client asks for before it was greeted. The last watch counts,
