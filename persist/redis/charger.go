@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"hash/maphash"
 	"sync"
 	"time"
@@ -15,7 +16,8 @@ import (
 // A charge is what a placement cost its user.
 type charge struct {
 	rule      core.Cooldown
-	key       string // of the user, for a refund; empty when nothing was charged
+	key       string // of the user, for a refund; empty when none is held
+	shared    bool   // others may hold it too
 	id        string // what stands for the request under key
 	user      uint64
 	began     time.Time // before Redis was asked
@@ -40,8 +42,15 @@ func (g *charger) remembered(id string) core.Request {
 // cannot be asked. With a burst of one, a charge is the key of the user, which
 // expires with the cooldown:
 //
-//	cd:<user>   id, until (8): unix ms by the clock of the edge that charged
-//	tat:<user>  time of arrival (8) by the clock of Redis, ids of the last 16 charges
+//	cd:<user>   id (13), at (8), every (8), holders (1)
+//	tat:<user>  time of arrival (8) by the clock of Redis, and of each of the last 16
+//	            charges: id (13), at (8), holders (1)
+//
+// at is unix ms by the clock of the edge that charged. Who asks with the id of a young
+// charge holds it as well: a page that lost one edge sends again through another one. It
+// is given back when all who hold it have given it back, so that what one of them
+// stores stays paid, whatever the others were told. An old one grants nothing, because
+// the shard may have forgotten the request by then and would store it once more.
 type charger struct {
 	c       *Client
 	refunds chan charge // overflow: a charge that stands although nothing was stored, counted
@@ -100,8 +109,8 @@ func (g *charger) enter(it *item, a *ask) {
 	case a.peek:
 	case !a.granted:
 		it.asked = a.allowance.Refusal(a.nowMS)
-	case a.fresh:
-		it.charge.key, it.charge.id = a.key, a.id
+	case a.held:
+		it.charge.key, it.charge.id, it.charge.shared = a.key, a.id, a.shared
 	}
 }
 
@@ -113,7 +122,9 @@ func (g *charger) refund(it *item) {
 		return
 	}
 	it.charge.key = ""
-	it.charge.allowance = refunded(ch.rule, ch.allowance)
+	if !ch.shared {
+		it.charge.allowance = refunded(ch.rule, ch.allowance)
+	}
 	g.mu.Lock()
 	g.memory.Refund(ch.user, g.remembered(ch.id))
 	g.mu.Unlock()
@@ -182,7 +193,7 @@ func (g *charger) giveBack(ctx context.Context, batch []charge) (n int, err erro
 		for _, m := range evalAll(ctx, r, len(batch), func(i int) eval {
 			ch := &batch[i]
 			if ch.rule.Max == 1 {
-				return eval{deleteScript, ch.key, []string{ch.id}}
+				return eval{giveBackScript, ch.key, []string{ch.id}}
 			}
 			return eval{refundScript, ch.key, []string{ch.id, decimal(ch.rule.EveryMS)}}
 		}) {
@@ -216,7 +227,8 @@ type ask struct {
 	began     time.Time
 	answered  bool
 	granted   bool
-	fresh     bool  // charged just now
+	held      bool  // the charge can be given back
+	shared    bool  // another one charged before
 	tatMS     int64 // the arrival time after that, by our clock
 	allowance core.Allowance
 	err       error // Redis refused
@@ -275,7 +287,7 @@ func (g *charger) remember(a *ask) {
 		return // the shards lie there too, and would refuse
 	}
 	switch {
-	case a.answered && a.fresh:
+	case a.answered && a.held:
 		g.memory.Put(a.user, core.Charge{TatMS: a.tatMS, Last: g.remembered(a.id)})
 	case a.answered:
 	case a.peek:
@@ -287,7 +299,7 @@ func (g *charger) remember(a *ask) {
 			return
 		}
 		a.allowance, _, a.granted = g.memory.Take(a.user, g.remembered(a.id), a.nowMS)
-		if a.fresh = a.granted; a.granted {
+		if a.held = a.granted; a.granted {
 			g.c.stats.failOpenGrant.Add(1)
 		}
 	}
@@ -295,8 +307,15 @@ func (g *charger) remember(a *ask) {
 
 // value is what a charge by key writes.
 func (a *ask) value() string {
-	return string(binary.LittleEndian.AppendUint64([]byte(a.id), uint64(a.nowMS+a.rule.EveryMS)))
+	b := binary.LittleEndian.AppendUint64([]byte(a.id), uint64(a.nowMS))
+	return string(append(binary.LittleEndian.AppendUint64(b, uint64(a.rule.EveryMS)), 1))
 }
+
+// chargeBytes is the length of value.
+const chargeBytes = chargeIDBytes + 17
+
+// errGone says that a charge went between two steps; to ask again makes another.
+var errGone = errors.New("the charge is gone")
 
 // askKeys charges by one key a user. It returns the first error that is no refusal.
 func (g *charger) askKeys(ctx context.Context, r rueidis.Client, asks []*ask) error {
@@ -314,9 +333,9 @@ func (g *charger) askKeys(ctx context.Context, r rueidis.Client, asks []*ask) er
 		old, err := m.ToString()
 		switch {
 		case rueidis.IsRedisNil(err):
-			a.answered, a.granted, a.fresh = true, true, !a.peek
+			a.answered, a.granted, a.held = true, true, !a.peek
 			a.allowance = a.rule.Allowance(0, a.nowMS)
-			if a.fresh {
+			if a.held {
 				a.tatMS = a.nowMS + a.rule.EveryMS
 				a.allowance = a.rule.Allowance(a.tatMS, a.nowMS)
 			}
@@ -326,30 +345,42 @@ func (g *charger) askKeys(ctx context.Context, r rueidis.Client, asks []*ask) er
 				failed = err
 			}
 		default:
-			g.readKey(ctx, r, a, old)
+			if err := g.readKey(ctx, r, a, old); err != nil && failed == nil {
+				failed = err
+			}
 		}
 	}
 	return failed
 }
 
 // readKey reads what lies under the key of a user who was charged before.
-func (g *charger) readKey(ctx context.Context, r rueidis.Client, a *ask, old string) {
-	a.answered, a.err = true, nil
+func (g *charger) readKey(ctx context.Context, r rueidis.Client, a *ask, old string) error {
 	until := a.nowMS + a.rule.EveryMS
-	if len(old) == chargeIDBytes+8 {
-		// A longer wait is from before the cooldown was shortened, or from a clock
-		// that is ahead of ours.
-		if at := int64(uint64At(old, chargeIDBytes)); at-a.nowMS > a.rule.EveryMS {
-			r.Do(ctx, r.B().Pexpire().Key(a.key).Milliseconds(a.rule.EveryMS).Lt().Build())
-		} else {
-			until = max(at, a.nowMS+1)
-		}
-		a.granted = old[:chargeIDBytes] == a.id
-		if a.again && !a.peek && old == a.value() { // the try without an answer has charged
-			a.fresh, a.tatMS = true, until
-		}
+	var at, every int64
+	if len(old) == chargeBytes {
+		at, every = int64(uint64At(old, chargeIDBytes)), int64(uint64At(old, chargeIDBytes+8))
+		// at may be of a clock that is ahead of ours, or behind.
+		until = min(max(at+a.rule.EveryMS, a.nowMS+1), until)
 	}
+	if every != a.rule.EveryMS { // of before the cooldown was changed
+		r.Do(ctx, r.B().Pexpire().Key(a.key).Milliseconds(until-a.nowMS).Lt().Build())
+	}
+	if !a.peek && len(old) == chargeBytes && old[:chargeIDBytes] == a.id && a.nowMS-at < core.ResendWindowMS {
+		if a.shared = !a.again || at != a.nowMS; a.shared { // else the try without an answer has charged
+			held, err := evalAll(ctx, r, 1, func(int) eval { return eval{holdChargeScript, a.key, []string{a.id}} })[0].AsInt64()
+			if err == nil && held == 0 {
+				err = errGone
+			}
+			if err != nil {
+				a.err = err
+				return err
+			}
+		}
+		a.granted, a.held, a.tatMS = true, true, until
+	}
+	a.answered, a.err = true, nil
 	a.allowance = a.rule.Allowance(until, a.nowMS)
+	return nil
 }
 
 // askScript charges by the arrival time of each user.
@@ -361,7 +392,11 @@ func (g *charger) askScript(ctx context.Context, r rueidis.Client, asks []*ask) 
 		if a.peek {
 			id = ""
 		}
-		return eval{takeScript, a.key, []string{id, decimal(a.rule.EveryMS), decimal(int64(a.rule.Max))}}
+		again := "0"
+		if a.again {
+			again = "1"
+		}
+		return eval{takeScript, a.key, []string{id, decimal(a.rule.EveryMS), decimal(int64(a.rule.Max)), decimal(a.nowMS), decimal(int64(core.ResendWindowMS)), again}}
 	}) {
 		a := asks[i]
 		got, err := m.AsIntSlice()
@@ -372,7 +407,7 @@ func (g *charger) askScript(ctx context.Context, r rueidis.Client, asks []*ask) 
 			continue
 		}
 		a.answered, a.err = true, nil
-		a.granted, a.fresh, a.tatMS = got[0] != 0, got[0] == 1, a.nowMS+got[1]
+		a.granted, a.held, a.shared, a.tatMS = got[0] != 0, got[0] != 0, got[0] == 2, a.nowMS+got[1]
 		a.allowance = a.rule.Allowance(a.tatMS, a.nowMS)
 	}
 	return failed

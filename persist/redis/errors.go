@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strconv"
 	"strings"
@@ -35,6 +36,18 @@ var (
 	errJudgedBefore = errors.New("the configuration has changed since it was judged")
 )
 
+// errUnsent says that an answer is missing to what was asked before the placements.
+var errUnsent = errors.New("the placements were not sent yet")
+
+// unsent keeps err, of a question before a batch, from being taken for a batch without
+// an answer.
+func unsent(err error) error {
+	if conclude(err) == unknown {
+		return fmt.Errorf("%w: %w", errUnsent, err)
+	}
+	return err
+}
+
 // conclude judges err, of a command that changes something or reads.
 func conclude(err error) conclusion {
 	if err == nil || rueidis.IsRedisNil(err) {
@@ -54,7 +67,7 @@ func conclude(err error) conclusion {
 	switch {
 	case errors.Is(err, errJudgedBefore):
 		return otherConfig
-	case errors.Is(err, errDown), errors.Is(err, errInFlight), errors.Is(err, gobreaker.ErrOpenState), errors.Is(err, gobreaker.ErrTooManyRequests),
+	case errors.Is(err, errUnsent), errors.Is(err, errDown), errors.Is(err, errInFlight), errors.Is(err, gobreaker.ErrOpenState), errors.Is(err, gobreaker.ErrTooManyRequests),
 		errors.Is(err, rueidis.ErrNoSlot), errors.As(err, &dial) && dial.Op == "dial":
 		return notSent
 	}

@@ -202,6 +202,30 @@ func TestAnUnknownOutcomeIsToldLater(t *testing.T) {
 	}
 }
 
+// What an edge asks before its first batch is no batch: without an answer to that
+// nothing was sent, and the placements are refused.
+func TestWhatWasNeverSentIsRefused(t *testing.T) {
+	server := ownServers(t, servers.RedisOptions{}).Redis[0]
+	o := Options{Addrs: []string{server.Addr()}, ResendFor: 200 * time.Millisecond}
+	keepArmed(t, open(t, o), testConfig())
+	c := open(t, o)
+	for _, s := range []core.ShardID{0, 1} {
+		_, err := c.configOf(t.Context(), s)
+		must(t, err)
+	}
+	must(t, server.Pause())
+	defer server.Continue()
+	for s := range core.ShardID(2) {
+		o := outcomes(t, c, crowd(s, 1)...)[0]
+		if refusedWith(t, o, core.CodeUnavailable); o.Unknown {
+			t.Errorf("shard %d: %+v", s, o)
+		}
+	}
+	if st := c.Stats(); st.Ambiguous != 0 || st.Unknown != 0 {
+		t.Errorf("%+v", st)
+	}
+}
+
 func itemsOf(ps []core.Placement) (items []*item) {
 	for _, p := range ps {
 		items = append(items, &item{p: p})
@@ -307,7 +331,7 @@ func TestACloseGivesChargesBack(t *testing.T) {
 	}
 	c.charger.charge(t.Context(), asks)
 	for i := range asks {
-		if !asks[i].fresh {
+		if !asks[i].held {
 			t.Fatalf("%+v", asks[i])
 		}
 		it := &item{}
@@ -419,6 +443,37 @@ func TestAServerThatLostAFenceIsNotBelieved(t *testing.T) {
 	if o := outcomes(t, c, crowd(0, 1)...)[0]; o.Err != nil || core.SeqEpoch(o.Seq) != 8 {
 		t.Errorf("%+v", o)
 	}
+}
+
+// Of two masters, each alone and armed, the one that the log tells of is found.
+func TestAMasterThatWasDeposedIsLeft(t *testing.T) {
+	stack := ownServers(t, servers.RedisOptions{Replicas: 1})
+	before, after := stack.Redis[0], stack.Redis[1]
+	edge := open(t, Options{Addrs: []string{before.Addr(), after.Addr()}, CommandTimeout: shortly})
+	config := testConfig()
+	must(t, takeOver(t.Context(), edge.Outbox(), 0, 1, &config, new(uint32)))
+	if o := outcomes(t, edge, crowd(0, 1)...)[0]; o.Err != nil {
+		t.Fatal(o.Err)
+	}
+	for _, s := range []*servers.Server{after, before} {
+		r, err := edge.link.single(s.Addr())
+		must(t, err)
+		defer r.Close()
+		must(t, r.Do(t.Context(), r.B().Arbitrary("CONFIG", "SET", "min-replicas-to-write", "0").Build()).Error())
+		must(t, r.Do(t.Context(), r.B().Arbitrary("REPLICAOF", "NO", "ONE").Build()).Error())
+	}
+	relay, epoch := open(t, Options{Addrs: []string{after.Addr()}, CommandTimeout: shortly}), uint32(6)
+	until(t, "the new master is taken over", func() bool {
+		return takeOver(t.Context(), relay.Outbox(), 0, 2, &config, &epoch) == nil
+	})
+	if o := outcomes(t, edge, crowd(0, 1)...)[0]; o.Err != nil || master(edge) != before.Addr() {
+		t.Fatalf("%s: %+v", master(edge), o.Err) // nobody has told the edge yet
+	}
+	edge.Sequencer().Armed(0, epoch)
+	until(t, "the edge goes to the new master", func() bool {
+		o := outcomes(t, edge, crowd(0, 1)...)[0]
+		return o.Err == nil && core.SeqEpoch(o.Seq) == epoch && master(edge) == after.Addr()
+	})
 }
 
 func master(c *Client) string {

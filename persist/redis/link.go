@@ -29,6 +29,7 @@ type link struct {
 	client atomic.Pointer[rueidis.Client]
 	slots  chan struct{}
 	wake   chan struct{} // look whether another server is the master
+	doubt  atomic.Bool   // the present one was deposed: any other master is better
 	tried  chan struct{} // closed after the first try to connect
 
 	invalidations atomic.Int64
@@ -74,6 +75,12 @@ func (l *link) look() {
 	case l.wake <- struct{}{}:
 	default:
 	}
+}
+
+// lookElsewhere is look by somebody who knows that the present master was deposed.
+func (l *link) lookElsewhere() {
+	l.doubt.Store(true)
+	l.look()
 }
 
 // keep connects, and stays with the master where servers are replicated, until ctx
@@ -138,7 +145,11 @@ func (l *link) step(ctx context.Context) error {
 	if present == "" {
 		return nil // rueidis follows a Cluster itself
 	}
-	master := l.findMaster(ctx, present)
+	favourite := present
+	if l.doubt.Swap(false) {
+		favourite = ""
+	}
+	master := l.findMaster(ctx, favourite, present)
 	if master == "" || master == present {
 		return nil
 	}
@@ -167,7 +178,7 @@ func (l *link) connect(ctx context.Context) (c rueidis.Client, master string, er
 	if err == nil || len(l.addrs) == 1 || !strings.Contains(strings.ToUpper(err.Error()), "CLUSTER") {
 		return c, "", err
 	}
-	if master = l.findMaster(ctx, ""); master == "" {
+	if master = l.findMaster(ctx, "", ""); master == "" {
 		return nil, "", errors.New("none of the addresses is a master")
 	}
 	c, err = l.single(master)
@@ -184,13 +195,14 @@ func (l *link) single(addr string) (rueidis.Client, error) {
 	return c, err
 }
 
-// findMaster returns the address of the master. Of two, as after a failover that
-// one was not told of, it is the one that has more replicas, then present.
-func (l *link) findMaster(ctx context.Context, present string) (best string) {
+// findMaster returns the address of the master. Of several, as after a failover that
+// one was not told of, it is the one that has more replicas; of equals favourite comes
+// first and last comes last.
+func (l *link) findMaster(ctx context.Context, favourite, last string) (best string) {
 	most := -1
 	for _, addr := range l.addrs {
 		replicas := l.replicas(ctx, addr)
-		if replicas > most || replicas == most && replicas >= 0 && addr == present {
+		if replicas > most || replicas == most && replicas >= 0 && (addr == favourite || best == last && favourite == "") {
 			best, most = addr, replicas
 		}
 	}

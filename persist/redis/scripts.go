@@ -22,20 +22,21 @@ func newScript(text string) *script {
 // relays can empty the outboxes.
 const allowOOM = "#!lua flags=allow-oom"
 
-// listOfIDs begins the scripts of a tat key: the arrival time (8) and the ids of the
-// last 16 charges that were not taken back, the oldest first.
-const listOfIDs = `
+// listOfCharges begins the scripts of a tat key: the arrival time (8), and the last 16
+// charges that were not given back, the oldest first, as charger says.
+const listOfCharges = `
 local t, has = redis.call('TIME'), redis.call('GET', KEYS[1])
 local now, every = t[1] * 1000 + math.floor(t[2] / 1000), tonumber(ARGV[2])
-local ids = has and has:sub(9) or ''
+local list = has and has:sub(9) or ''
 local function find()
-  for i = 1, #ids, #ARGV[1] do
-    if ids:sub(i, i + #ARGV[1] - 1) == ARGV[1] then return i end
+  for i = 1, #list, 22 do
+    if list:sub(i, i + 12) == ARGV[1] then return i, struct.unpack('<I8B', list, i + 13) end
   end
 end
-local function keep(tat, ids)
+local function without(i) return list:sub(1, i - 1), list:sub(i + 22) end
+local function keep(tat, list)
   if tat <= now then return redis.call('DEL', KEYS[1]) end
-  redis.call('SET', KEYS[1], struct.pack('<I8', tat) .. ids, 'PX', string.format('%d', tat - now))
+  redis.call('SET', KEYS[1], struct.pack('<I8', tat) .. list, 'PX', string.format('%d', tat - now))
 end
 `
 
@@ -52,30 +53,54 @@ return 1`)
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1`)
 
-	// KEYS cd, ARGV id: takes a charge back if it is the last one.
-	deleteScript = newScript(`
+	// KEYS cd, ARGV id: one more holds the charge of id. 0 when it is gone.
+	holdChargeScript = newScript(`
 local has = redis.call('GET', KEYS[1])
-if has and has:sub(1, #ARGV[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+if not has or has:sub(1, 13) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], has:sub(1, -2) .. string.char(math.min(has:byte(-1) + 1, 255)), 'KEEPTTL')
+return 1`)
+
+	// KEYS cd, ARGV id: one less holds the charge of id. Without any it is given back.
+	// Of 255 holders some are not counted.
+	giveBackScript = newScript(`
+local has = redis.call('GET', KEYS[1])
+if not has or has:sub(1, 13) ~= ARGV[1] then return 0 end
+local holders = has:byte(-1)
+if holders == 1 then return redis.call('DEL', KEYS[1]) end
+if holders < 255 then redis.call('SET', KEYS[1], has:sub(1, -2) .. string.char(holders - 1), 'KEEPTTL') end
 return 0`)
 
-	// KEYS tat, ARGV id every max: the generic cell rate algorithm of core.Cooldown.
-	// It returns 0 refused, 1 charged, 2 charged before; and how far away the arrival
-	// time is. An empty id only asks.
-	takeScript = newScript(listOfIDs + `
+	// KEYS tat, ARGV id every max at window again: the generic cell rate algorithm of
+	// core.Cooldown. It returns 0 refused, 1 charged, 2 charged before by another one;
+	// and how far away the arrival time is. An empty id only asks.
+	takeScript = newScript(listOfCharges + `
 local rest, tat = every * ARGV[3], now
 if has then tat = math.min(math.max(now, (struct.unpack('<I8', has))), now + rest) end
 if ARGV[1] == '' then return {0, tat - now} end
-if find() then return {2, tat - now} end
+local i, at, holders = find()
+if i then
+  if ARGV[4] - at >= tonumber(ARGV[5]) then return {0, tat - now} end
+  if ARGV[6] == '1' and at == tonumber(ARGV[4]) then return {1, tat - now} end
+  local before, behind = without(i)
+  keep(tat, before .. ARGV[1] .. struct.pack('<I8B', at, math.min(holders + 1, 255)) .. behind)
+  return {2, tat - now}
+end
 if tat + every - now > rest then return {0, tat - now} end
-keep(tat + every, (ids .. ARGV[1]):sub(-16 * #ARGV[1]))
+keep(tat + every, (list .. ARGV[1] .. struct.pack('<I8B', ARGV[4], 1)):sub(-16 * 22))
 return {1, tat + every - now}`)
 
-	// KEYS tat, ARGV id every: takes the charge of id back, if it is there.
-	refundScript = newScript(listOfIDs + `
-local i = find()
-if not i then return 0 end
-keep(struct.unpack('<I8', has) - every, ids:sub(1, i - 1) .. ids:sub(i + #ARGV[1]))
-return 1`)
+	// KEYS tat, ARGV id every: as giveBackScript.
+	refundScript = newScript(listOfCharges + `
+local i, at, holders = find()
+if not i or holders == 255 then return 0 end
+local before, behind = without(i)
+local tat = struct.unpack('<I8', has)
+if holders == 1 then
+  keep(tat - every, before .. behind)
+else
+  keep(tat, before .. ARGV[1] .. struct.pack('<I8B', at, holders - 1) .. behind)
+end
+return holders == 1 and 1 or 0`)
 )
 
 // An eval is one call of a script.

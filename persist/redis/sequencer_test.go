@@ -326,10 +326,12 @@ func TestEveryChargeOfABurstIsKnown(t *testing.T) {
 			t.Fatalf("%d left after %d charges of %d", n, known, burst)
 		}
 	}
-	for i, n := range []int{3, 0, 15, 7, 7} {
-		must(t, k.Refund(t.Context(), 7, request(n)))
-		if got, want := left(), burst-known+min(i+1, 4); got != want {
-			t.Fatalf("%d left after refund %d, want %d", got, i, want)
+	for i, n := range []int{3, 0, 15, 7, 7} { // each was asked for twice
+		for back, want := range []int{min(i, 4), min(i+1, 4)} {
+			must(t, k.Refund(t.Context(), 7, request(n)))
+			if got := left(); got != burst-known+want {
+				t.Fatalf("%d left after refund %d of charge %d, want %d", got, back+1, n, burst-known+want)
+			}
 		}
 	}
 	for n := range burst { // those that are known still cost nothing
@@ -347,6 +349,80 @@ func TestEveryChargeOfABurstIsKnown(t *testing.T) {
 	must(t, k.Refund(t.Context(), 7, request(burst-1)))
 	if n := left(); n != 1 {
 		t.Errorf("%d left after the refund of the last one", n)
+	}
+}
+
+// A charge is held by every edge that a page sent its request to, and given back when
+// all of them have refused it.
+func TestAChargeIsGivenBackByAllWhoHoldIt(t *testing.T) {
+	o := testOptions(t)
+	a, b := open(t, o), open(t, o)
+	for user, burst := range map[uint64]int{7: 1, 8: 3} {
+		rule := core.Cooldown{EveryMS: 600_000, Max: burst}
+		take := func(c *Client, number uint32) *item {
+			t.Helper()
+			asks := []ask{{user: user, request: core.Request{Instance: 1, Number: number}, rule: rule, nowMS: c.opts.NowMS()}}
+			c.charger.charge(t.Context(), asks)
+			it := &item{}
+			if c.charger.enter(it, &asks[0]); it.out.Err != nil {
+				t.Fatal(it.out.Err)
+			}
+			return it
+		}
+		left := func() int {
+			asks := []ask{{user: user, rule: rule, nowMS: a.opts.NowMS(), peek: true}}
+			a.charger.charge(t.Context(), asks)
+			return asks[0].allowance.Available
+		}
+		giveBack := func(c *Client, it *item) {
+			t.Helper()
+			_, err := c.charger.giveBack(t.Context(), []charge{it.charge})
+			must(t, err)
+		}
+		ofA, ofB := take(a, 1), take(b, 1)
+		if ofA.charge.key == "" || ofB.charge.key == "" || ofA.charge.shared || !ofB.charge.shared {
+			t.Fatalf("burst %d: %+v %+v", burst, ofA.charge, ofB.charge)
+		}
+		giveBack(a, ofA)
+		if n := left(); n != burst-1 {
+			t.Errorf("burst %d: %d left while another edge may still store it", burst, n)
+		}
+		giveBack(b, ofB)
+		if n := left(); n != burst {
+			t.Errorf("burst %d: %d left when all have given it back", burst, n)
+		}
+		giveBack(b, ofB) // of what is gone, nothing
+		if take(a, 2); left() != burst-1 {
+			t.Errorf("burst %d: %d left after a new charge", burst, left())
+		}
+	}
+}
+
+// The shard forgets a request in time; its charge must not let it in again.
+func TestAnOldChargeGrantsNothing(t *testing.T) {
+	c := open(t, testOptions(t))
+	for user, burst := range map[uint64]int{7: 1, 8: 3} {
+		ask := func(number uint32, ageMS int64) bool {
+			asks := []ask{{
+				user: user, request: core.Request{Instance: 1, Number: number}, nowMS: c.opts.NowMS() + ageMS,
+				rule: core.Cooldown{EveryMS: 3_600_000, Max: burst},
+			}}
+			c.charger.charge(t.Context(), asks)
+			return asks[0].granted
+		}
+		for n := range burst {
+			if !ask(uint32(n), 0) {
+				t.Fatalf("burst %d: charge %d is refused", burst, n)
+			}
+		}
+		for n := range burst {
+			if !ask(uint32(n), core.ResendWindowMS/2) {
+				t.Errorf("burst %d: charge %d is not known a minute later", burst, n)
+			}
+			if ask(uint32(n), core.ResendWindowMS) {
+				t.Errorf("burst %d: charge %d grants a placement two minutes later", burst, n)
+			}
+		}
 	}
 }
 
@@ -406,7 +482,7 @@ func TestAChargeWithoutAnAnswerCanBeRefunded(t *testing.T) {
 		must(t, c.charger.askKeys(t.Context(), r, []*ask{&lost}))
 		now.again = again
 		must(t, c.charger.askKeys(t.Context(), r, []*ask{&now}))
-		if !now.granted || now.fresh != again {
+		if !now.granted || !now.held || now.shared == again {
 			t.Errorf("asked again (%v): %+v", again, now)
 		}
 		must(t, r.Do(t.Context(), r.B().Del().Key(lost.key).Build()).Error())

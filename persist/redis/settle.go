@@ -54,7 +54,7 @@ func (q *queue) settle(batch []*item) {
 func (q *queue) send(batch []*item) error {
 	if q.epoch == 0 {
 		if err := q.askEpoch(); err != nil {
-			return err
+			return unsent(err)
 		}
 	}
 	q.epoch = max(q.epoch, q.heard.Load())
@@ -62,7 +62,7 @@ func (q *queue) send(batch []*item) error {
 	if config == nil {
 		var err error
 		if config, err = q.c.reloadConfig(q.c.ctx, q.shard); err != nil {
-			return err
+			return unsent(err)
 		}
 	}
 	for _, it := range batch {
@@ -251,6 +251,8 @@ func (q *queue) awaitFence(batch []*item, err error) []*item {
 	if epoch, armed := stance(err); armed && epoch >= q.epoch {
 		q.epoch = epoch
 		return batch
+	} else if armed {
+		q.c.link.lookElsewhere()
 	}
 	since := q.unarmedSince()
 	for {
@@ -263,7 +265,12 @@ func (q *queue) awaitFence(batch []*item, err error) []*item {
 			return batch
 		}
 		_ = persist.Pause(q.c.ctx, 2*retryEvery)
-		if st, err := q.c.stand(q.c.ctx, q.shard); err == nil && st.Armed && st.Epoch >= q.epoch {
+		st, err := q.c.stand(q.c.ctx, q.shard)
+		switch {
+		case err != nil || !st.Armed:
+		case st.Epoch < q.epoch:
+			q.c.link.lookElsewhere()
+		default:
 			q.epoch = st.Epoch
 			q.armed()
 			return batch
