@@ -153,6 +153,39 @@ func TestWhatATopicLostIsPublishedAgain(t *testing.T) {
 	}
 }
 
+// What lies behind a hole can take longer to read than the log is left alone for before
+// it is asked again; our claim is the last of it.
+func TestALongLogBehindAHoleIsRead(t *testing.T) {
+	onStage(t, func(st *stage) {
+		deafened := atomic.Bool{}
+		st.log = func(_ context.Context, c coretest.Call, effect func() error) error {
+			if c.Method == "Tail" && deafened.Load() {
+				return errors.New("no answer")
+			}
+			return effect()
+		}
+		_, _, stop := st.relay()
+		epoch := st.armedAbove(0)
+		st.place(20)
+		st.carried()
+		deafened.Store(true)
+		st.topic.Truncate(0, len(st.topic.Records(0))-10)
+		st.place(600)
+		st.carried()
+		stop()
+		st.log, st.reads = nil, 50*time.Millisecond
+		r, _, stop := st.relay()
+		defer stop()
+		st.armedAbove(epoch)
+		st.place(20)
+		st.carried()
+		st.allStored()
+		if got := r.Stats(); got.Holes != 0 || got.TakeOvers != 1 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
 // leaveOut loses what the outbox was trimmed of, so that the n entries that are left
 // there join nothing. It returns the epoch in which that was.
 func (st *stage) leaveOut(n int) (epoch uint32) {

@@ -32,12 +32,15 @@ type view struct {
 // A hole is where a record was missing: behind head, when there is one.
 type hole struct {
 	head  uint64
-	asked time.Time // when the log was last asked again because of it
-	epoch uint32    // whose records do not join, though the log was asked again; 0: none
+	asked time.Time     // when the log was last asked again because of it
+	pause time.Duration // until it may be asked again, longer each time
+	epoch uint32        // whose records do not join, though the log was asked again; 0: none
 }
 
-// askAgainEvery is how often the log is asked again because of one hole.
-const askAgainEvery = 10 * time.Second
+// askAgainAfter is how soon the log is asked again because of one hole. It is doubled
+// each time: what lies behind the hole has to be read once without that, because our
+// own claim lies behind it.
+const askAgainAfter = 10 * time.Second
 
 // jumpsMax bounds the jumps of a shard that are kept. A server that comes back with
 // requests of before the oldest has been away for longer than requests count, unless
@@ -132,8 +135,8 @@ func (v *view) missing(r *core.Record) bool {
 	if head := v.fold.Heads[s]; h.head != head {
 		*h = hole{head: head}
 	}
-	if now.Sub(h.asked) >= askAgainEvery {
-		h.asked = now
+	if now.Sub(h.asked) >= h.pause {
+		h.asked, h.pause = now, max(askAgainAfter, 2*h.pause)
 		v.fold.Rewind(s)
 		return true
 	}
