@@ -86,6 +86,8 @@ type Hub struct {
 	goal      core.Heads
 	troubled  chan struct{} // has room for one: wakes the mender
 
+	storedAt time.Time // of the mender: when it read the stored snapshot last
+
 	// Of the goroutine that ticks.
 	ahead   aheadJoins
 	encoder wire.Encoder

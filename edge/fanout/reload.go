@@ -47,6 +47,7 @@ const (
 	gapPatience    = 2 * time.Second        // a gap that is older is a reason to reload
 	refetchFirst   = 200 * time.Millisecond // between two fetches because of the same gap, and twice as much each time
 	mendEvery      = 200 * time.Millisecond // between two looks at what is in trouble
+	storedEvery    = 5 * time.Second        // between two readings of the stored snapshot, which is the whole canvas
 	goalPatience   = 2 * time.Second        // for the log to say what it has
 	reloadPatience = 10 * time.Second       // for the log to give what it had
 )
@@ -125,6 +126,9 @@ func (h *Hub) mend(ctx context.Context) {
 	}
 }
 
+// errNoHelp is why a shard waits whose gap no snapshot closes yet.
+var errNoHelp = core.NewError(core.CodeUnavailable, "no snapshot reaches behind what is missing")
+
 // heal does what is due now and reports whether a shard is still in trouble.
 func (h *Hub) heal(ctx context.Context) (left bool, err error) {
 	sick, left := h.examine()
@@ -132,10 +136,15 @@ func (h *Hub) heal(ctx context.Context) (left bool, err error) {
 		return left, nil
 	}
 	loaded, err := h.loadShards(ctx, sick, h.opt.Reload, h.helps)
-	if rest := sick &^ loaded; rest != 0 && h.opt.Stored != nil {
+	now := h.opt.Now()
+	if rest := sick &^ loaded; rest != 0 && h.opt.Stored != nil && now.Sub(h.storedAt) >= storedEvery {
+		h.storedAt = now
 		var more uint64
 		more, err = h.loadShards(ctx, rest, h.opt.Stored, h.helps)
 		loaded |= more
+	}
+	if loaded == 0 && err == nil {
+		err = errNoHelp
 	}
 	return loaded != sick || left, err
 }

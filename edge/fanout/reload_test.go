@@ -153,6 +153,34 @@ func TestAPhantomIsTakenBackToAStoredSnapshot(t *testing.T) {
 	}
 }
 
+// The stored snapshot is the whole canvas, so it is not read with every look at what is
+// in trouble.
+func TestAStoredSnapshotThatDoesNotHelpIsReadSeldom(t *testing.T) {
+	rnd := testSeed(t)
+	r, log := twoShards(t)
+	base := *r.hub.opt.Base
+	stored, reads := log.fold(t, &base, whole), 0
+	r.hub.opt.Stored = func(context.Context) (*core.Snapshot, error) { reads++; return stored, nil }
+	r.place(rnd, 0, 60)
+	phantoms := r.place(rnd, 0, 20)
+	r.pump()
+	r.tick()
+	log.snapshot = log.fold(t, &base, whole)
+	stored = log.snapshot
+	log.lost[phantoms] = true
+	r.takeOver(0, 60)
+	r.pump()
+	for range 10 * int(storedEvery/mendEvery) {
+		if _, err := r.hub.heal(t.Context()); err != errNoHelp {
+			t.Fatal(err)
+		}
+		r.pass(mendEvery)
+	}
+	if reads != 10 {
+		t.Errorf("%d reads in %v", reads, 10*storedEvery)
+	}
+}
+
 func TestAPhantomIsTakenBack(t *testing.T) {
 	rnd := testSeed(t)
 	r, log := twoShards(t)
