@@ -12,6 +12,10 @@ all: lint test race
 build:
 	$(GO) build -o bin/ ./edge ./loadtest
 
+# A folder with recorded traces, .pxt.gz. What needs one is left out without it.
+override TRACES := $(abspath $(TRACES))
+export TRACES
+
 # What tests need beside Go: a browser, the Autobahn cases, TypeScript, and the
 # servers of a cluster.
 deps:
@@ -45,10 +49,11 @@ bench:
 	@tools/deps/bench
 
 # Three edges over three brokers and three CQL nodes, a recorded r/place, and
-# everything killed once: make soak TRACE=place.pxt.gz
+# everything killed once: make soak TRACE=place.pxt.gz. loadtest pack makes one of the
+# events that Reddit published, with its PALETTE=place.palette.
 soak: deps
 	@test -n "$(TRACE)" || { echo "make soak TRACE=place.pxt.gz"; exit 1; }
-	PIXELWALL_SOAK_TRACE=$(abspath $(TRACE)) $(GO) test -count=1 -timeout 90m -run '^TestSoak$$' -v ./tools/chaos
+	PIXELWALL_SOAK_TRACE=$(abspath $(TRACE)) PIXELWALL_SOAK_PALETTE=$(or $(abspath $(wildcard $(PALETTE))),$(PALETTE)) $(GO) test -count=1 -timeout 90m -run '^TestSoak$$' -v ./tools/chaos
 
 # A log of a million placements is archived while the worker is killed five times
 # and its CQL node twice.

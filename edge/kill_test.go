@@ -112,8 +112,7 @@ func (p *process) placed() int {
 // slice is a trace of about five minutes: a piece of the real one where it is
 // there, else one that is made up.
 func slice(t *testing.T) (args []string, palette string, events int) {
-	real := filepath.Join("..", "..", "shared", "data", "place2017_last89min_1000x1000.pxt.gz")
-	if _, err := os.Stat(real); err == nil {
+	if real, err := trace.Recorded("place2017_last89min_1000x1000.pxt.gz"); err == nil {
 		return []string{"--trace", real, "--from", "600s", "--for", "300s"}, "place2017", 20_000
 	}
 	file, n := madeUp(t)

@@ -2,6 +2,7 @@
 // through the public protocol alone.
 //
 //	loadtest replay: a trace of real placements -> painters and watchers -> a report and an exit code
+//	loadtest pack: events as Reddit published them -> a trace, which make soak and --start-canvas want
 //
 // What comes in is a trace and the servers' addresses; what goes out is a report
 // whose every figure was counted. It knows the protocol and nothing of the
@@ -25,6 +26,7 @@ import (
 
 type cli struct {
 	Replay ReplayOptions `cmd:"" help:"paint a recorded trace, watch it come back, and compare everything at the end"`
+	Pack   PackOptions   `cmd:"" help:"make a .pxt.gz of recorded events"`
 }
 
 // errDiffers says that the report holds a difference; it has been printed.
@@ -47,8 +49,12 @@ func realMain(ctx context.Context, args []string, out, status io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if _, err := parser.Parse(args); err != nil {
+	cmd, err := parser.Parse(args)
+	if err != nil {
 		return err
+	}
+	if cmd.Selected().Name == "pack" {
+		return pack(c.Pack, out)
 	}
 	report, err := Replay(ctx, c.Replay, status)
 	if err != nil {

@@ -37,7 +37,7 @@ type row struct {
 var batchNames = []string{"natural", "1000", "10000", "35000"}
 
 func main() {
-	folder := flag.String("traces", "../shared/data", "`folder` with PXT1 files (*.pxt.gz)")
+	folder := flag.String("traces", os.Getenv(trace.FolderEnv), "`folder` with PXT1 files (*.pxt.gz); TRACES if not given")
 	asJSON := flag.Bool("json", false, "print one object a line")
 	check := flag.Bool("check", false, "exit 1 where a target is missed or its trace is")
 	flag.Parse()
@@ -50,6 +50,9 @@ func main() {
 }
 
 func run(out *bufio.Writer, folder string, asJSON, check bool) error {
+	if folder == "" {
+		return errors.New("nothing to measure: --traces or TRACES names a folder with *.pxt.gz")
+	}
 	paths, err := filepath.Glob(filepath.Join(folder, "*.pxt.gz"))
 	if err != nil {
 		return err

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -19,6 +18,7 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
 
+	"pixelwall/tools/trace"
 	"pixelwall/wire"
 )
 
@@ -124,12 +124,9 @@ func paintWindow(conn net.Conn, number uint32, where func(number uint32) wire.Pl
 // placeTrace returns the path of a recorded r/place, or skips t.
 func placeTrace(t testing.TB) string {
 	t.Helper()
-	path, err := filepath.Abs("../../../shared/data/place2017_last89min_1000x1000.pxt.gz")
+	path, err := trace.Recorded("place2017_last89min_1000x1000.pxt.gz")
 	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Skip("no trace here: ", path)
+		t.Skip(err)
 	}
 	return path
 }

@@ -179,11 +179,11 @@ func (p *parser) trace() (*Trace, error) {
 	for _, q := range p.points {
 		left, top, right, bottom = min(left, q.x), min(top, q.y), max(right, q.x), max(bottom, q.y)
 	}
-	t := &Trace{Width: int(right) - int(left) + 1, Height: int(bottom) - int(top) + 1, RGB: p.rgb, Colors: len(p.rgb)}
+	first := p.points[0].ms
+	t := &Trace{Width: int(right) - int(left) + 1, Height: int(bottom) - int(top) + 1, StartMS: first, RGB: p.rgb, Colors: len(p.rgb)}
 	if t.Width > sideMax || t.Height > sideMax {
 		return nil, fmt.Errorf("a canvas of %dx%d: at most %d a side", t.Width, t.Height, sideMax)
 	}
-	first := p.points[0].ms
 	if p.points[len(p.points)-1].ms-first > math.MaxUint32 {
 		return nil, errors.New("more than 49 days between the first event and the last")
 	}

@@ -1,6 +1,7 @@
 // Package source reads recorded r/place events, whatever they are written in.
 //
 //	.pxt.gz | .csv | .csv.gz, of 2022 or 2023 -> Open -> Trace -> Translate(palette) -> colours of a server
+//	                                                             Pack -> .pxt.gz
 //
 // What comes out is in the order of time, with positions on one canvas whose
 // first pixel is 0,0. A file that cannot be read whole is an error that names
@@ -22,6 +23,7 @@ import (
 // A Trace is what was painted on a canvas of Width × Height.
 type Trace struct {
 	Width, Height int
+	StartMS       int64         // unix, when events have the time 0
 	Base          []byte        // a byte a pixel before the first event, nil when the file does not say
 	RGB           []uint32      // the colours that events name, nil when they are numbers of the server's palette
 	Colors        int           // every colour of an event is below it
@@ -36,7 +38,7 @@ func Open(path string) (*Trace, error) {
 			return nil, err
 		}
 		p.Spread(1)
-		return &Trace{Width: p.Width, Height: p.Height, Base: p.Base, Colors: p.Colors, Events: p.Events}, nil
+		return &Trace{Width: p.Width, Height: p.Height, StartMS: int64(p.StartUnix) * 1000, Base: p.Base, Colors: p.Colors, Events: p.Events}, nil
 	}
 	f, err := os.Open(path)
 	if err != nil {

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -23,10 +24,11 @@ import (
 )
 
 var (
-	soakTrace = flag.String("soak.trace", os.Getenv("PIXELWALL_SOAK_TRACE"), "a trace to replay through three edges while everything is killed once; nothing runs none")
-	soakFrom  = flag.Duration("soak.from", 10*time.Minute, "where in the trace to begin")
-	soakFor   = flag.Duration("soak.for", 30*time.Minute, "how much of the trace")
-	soakSpeed = flag.Float64("soak.speed", 5, "how much faster than it happened")
+	soakTrace   = flag.String("soak.trace", os.Getenv("PIXELWALL_SOAK_TRACE"), "a trace to replay through three edges while everything is killed once; nothing runs none")
+	soakPalette = flag.String("soak.palette", cmp.Or(os.Getenv("PIXELWALL_SOAK_PALETTE"), "place2017"), "what the trace's colours are numbers of, as --palette of the edge")
+	soakFrom    = flag.Duration("soak.from", 10*time.Minute, "where in the trace to begin")
+	soakFor     = flag.Duration("soak.for", 30*time.Minute, "how much of the trace")
+	soakSpeed   = flag.Float64("soak.speed", 5, "how much faster than it happened")
 )
 
 // TestSoak is the long run: three edges, a relay, an archive and a snapshot worker
@@ -82,7 +84,7 @@ func soakWall(t *testing.T, stack *servers.Stack) *wall {
 	w := &wall{t: t, dir: t.TempDir(), name: fmt.Sprintf("soak%x", rand.Uint32()), redis: stack.Redis}
 	w.layout.tick = time.Second
 	w.flags = []string{
-		"--redis", stack.Redis[0].Addr(), "--redis-prefix", w.name, "--key-file", filepath.Join(w.dir, "keys"), "--cooldown", "0", "--start-canvas", *soakTrace,
+		"--redis", stack.Redis[0].Addr(), "--redis-prefix", w.name, "--key-file", filepath.Join(w.dir, "keys"), "--cooldown", "0", "--palette", *soakPalette, "--start-canvas", *soakTrace,
 		"--kafka", strings.Join(servers.Addrs(stack.Kafka), ","), "--kafka-topic", w.name,
 		"--scylla", strings.Join(servers.Addrs(stack.Cassandra), ","), "--scylla-keyspace", w.name,
 	}

@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"encoding/binary"
 	"io"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -162,9 +161,9 @@ func TestTheRealTracesAreAsTheirReadmeSays(t *testing.T) {
 		{"place2017_last89min_1000x1000.pxt.gz", false, 473_214},
 		{"place2022_day1_frames_1000x1000.pxt.gz", true, 584_609},
 	} {
-		path := filepath.Join("..", "..", "..", "shared", "data", tt.file)
-		if found, _ := filepath.Glob(path); len(found) == 0 {
-			t.Skip("no real traces beside this checkout: ", path)
+		path, err := Recorded(tt.file)
+		if err != nil {
+			t.Skip(err)
 		}
 		tr, err := Open(path)
 		if err != nil {

@@ -15,9 +15,9 @@ import (
 )
 
 func TestTheCommittedTablesAreWhatTheTrainerWrites(t *testing.T) {
-	path := filepath.Join("..", "..", "..", "shared", "data", "place2017_last89min_1000x1000.pxt.gz")
-	if _, err := os.Stat(path); err != nil {
-		t.Skip("no real traces beside this checkout: ", path)
+	path, err := trace.Recorded("place2017_last89min_1000x1000.pxt.gz")
+	if err != nil {
+		t.Skip(err)
 	}
 	tr, err := trace.Open(path)
 	if err != nil {
