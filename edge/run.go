@@ -158,9 +158,8 @@ func (e *edge) build() (err error) {
 	}); err != nil {
 		return err
 	}
-	path := "/api/v1/canvas"
-	if e.s.CanvasURL != "" {
-		path = strings.TrimSuffix(e.s.PublicURL, "/") + path // it redirects to the CDN, version by version
+	if err = e.buildAPI(); err != nil {
+		return err
 	}
 	e.session = session.New(session.Options{
 		Hub: e.hub, Sequencer: e.store.sequencer, Cooldowns: e.store.cooldowns, Verify: e.verify,
@@ -168,9 +167,9 @@ func (e *edge) build() (err error) {
 		Online:   e.online,
 		Lanes:    e.store.lanes, Gather: e.store.gather,
 		Resumes: limit.NewBudget(core.ShardsMax*max(0, e.s.ConnsPerAddress), time.Minute), // every connection all of the largest canvas, once a minute
-		NowMS:   nowMS, CanvasID: e.store.canvas, CanvasURL: path, Build: version(), Logger: e.log,
+		NowMS:   nowMS, CanvasID: e.store.canvas, CanvasURL: e.api.CanvasURL(), Build: version(), Logger: e.log,
 	})
-	return e.buildAPI()
+	return nil
 }
 
 func (e *edge) buildAPI() (err error) {
