@@ -39,7 +39,9 @@ func TestWhatWouldFailAtTheStartIsReportedBefore(t *testing.T) {
 		{"--messages-per-sec", "NaN"},
 		{"--backlog-bytes", "1"},
 		{"--ring-bytes", "1"},
+		{"--backlog-total", "262143"},
 		{"--conns-max", "100000000"},
+		{"--conns-per-address", "0"},
 		{"--admin-listen", ":9090"},
 		{"--admin-listen", "0.0.0.0:9090"},
 		{"--admin-listen", "[::]:9090"},
@@ -62,6 +64,8 @@ func TestWhatIsGoodIsNotReported(t *testing.T) {
 		{"--frame-ancestors", "https://stream.example"},
 		{"--backlog-bytes", "65536", "--ring-bytes", "1048576", "--messages-per-sec", "0.1"},
 		{"--messages-per-sec", "10000"},
+		{"--backlog-total", "262144", "--conns-per-address=-1"},
+		{"--conns-max", "100000000", "--redis", "127.0.0.1:1", "--roles", "relay"}, // it has no clients
 		{"--key-file", filepath.Join(t.TempDir(), "made at the start")},
 	} {
 		if err := realMain(append([]string{"config", "check"}, args...), io.Discard); err != nil {
