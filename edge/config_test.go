@@ -184,13 +184,29 @@ func TestAMisspeltNameInTheFileIsReported(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config.json")
 	for text, want := range map[string]string{
 		`{"ring_age": "7m", "size": "5x5", "tik": "1s"}`: "there is no flag \"ring_age\"\n--config: there is no flag \"tik\"",
-		`{"size": `: "unexpected EOF",
+		`{"size": `:     "--config " + file + ": unexpected end",
+		`{"size": 5x5}`: "--config " + file + ": invalid character 'x'",
 	} {
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		if err := realMain([]string{"config", "check", "--config", file}, io.Discard); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestAFlagThatCannotBeReadIsNamed(t *testing.T) {
+	for _, tt := range []struct{ args, want []string }{
+		{[]string{"--config", "/no/such/file"}, []string{"--config /no/such/file: ", "no such file"}},
+		{[]string{"--nonsense"}, []string{"--nonsense", "; see edge --help"}},
+		{[]string{"--message-burst", "many"}, []string{"--message-burst", "; see edge --help"}},
+	} {
+		err := realMain(append([]string{"config", "check"}, tt.args...), io.Discard)
+		for _, want := range tt.want {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v: got %v, want %q", tt.args, err, want)
+			}
 		}
 	}
 }
