@@ -95,6 +95,7 @@ func run(ctx context.Context, s settings, out io.Writer, log *slog.Logger) (err 
 		parts.Wait()
 		return err
 	}
+	parts.Go(func() { e.watchStatus(serving) })
 	if s.tickAuto {
 		parts.Go(func() { e.adaptTick(serving) })
 	}
@@ -274,10 +275,10 @@ func (e *edge) listen() error {
 
 // health is what /api/v1/health and /readyz tell.
 func (e *edge) health() api.Health {
-	status, reason := e.store.state()
-	h := api.Health{Status: status, Connections: e.online(), Dependencies: e.store.health(), Reason: reason}
+	status, _ := e.store.state()
+	h := api.Health{Status: status, Connections: e.online(), Dependencies: e.store.health()}
 	if e.draining.Load() {
-		h.Status, h.Reason = api.StatusDraining, "this server goes away"
+		h.Status = api.StatusDraining
 	}
 	return h
 }
