@@ -65,7 +65,7 @@ type Config struct {
 	MessagesPerSec  float64       `help:"messages a second that a client may send, 0.1 to 10000" default:"20"`
 	MessageBurst    int           `help:"messages that it may send at once" default:"40"`
 	BacklogBytes    int           `help:"unread bytes that are kept for a client, at least 64 KiB" default:"262144"`
-	BacklogTotal    int64         `help:"unread bytes that are kept for all clients together; 0 is a quarter of the memory" default:"0"`
+	BacklogTotal    int64         `help:"unread bytes that are kept for all clients together, at least --backlog-bytes; 0 is a quarter of the memory" default:"0"`
 	StuckAfter      time.Duration `help:"time in which a client that lags has to read 16 KiB, or is closed" default:"30s"`
 	PingEvery       time.Duration `help:"silence after which a client is asked whether it lives" default:"25s"`
 	DeadAfter       time.Duration `help:"silence after which a client is dropped" default:"60s"`
@@ -241,13 +241,16 @@ func (s *settings) readLimits(wrong wrongFunc) {
 	if !(s.MessagesPerSec >= messagesPerSecMin && s.MessagesPerSec <= messagesPerSecMax) {
 		wrong("messages-per-sec", "%v: must be %v to %v", s.MessagesPerSec, messagesPerSecMin, messagesPerSecMax)
 	}
-	if s.BacklogTotal < 0 {
-		wrong("backlog-total", "%d: must be 0 or more", s.BacklogTotal)
+	if s.BacklogTotal != 0 && s.BacklogTotal < int64(s.BacklogBytes) {
+		wrong("backlog-total", "%d: must be 0, or at least --backlog-bytes (%d)", s.BacklogTotal, s.BacklogBytes)
+	}
+	if s.ConnsPerAddress == 0 {
+		wrong("conns-per-address", "0: must be at least 1, or negative for no limit")
 	}
 	switch most := gateway.ConnsMax(gateway.FilesReserve); {
 	case s.ConnsMax < 0:
 		wrong("conns-max", "%d: must be 0 or more", s.ConnsMax)
-	case s.ConnsMax > most:
+	case s.ConnsMax > most && s.roles[roleGateway]:
 		wrong("conns-max", "%d: the descriptor limit leaves room for %d; raise it (ulimit -n, LimitNOFILE of the unit)", s.ConnsMax, most)
 	}
 }

@@ -39,7 +39,9 @@ func TestWhatWouldFailAtTheStartIsReportedBefore(t *testing.T) {
 		{"--messages-per-sec", "NaN"},
 		{"--backlog-bytes", "1"},
 		{"--ring-bytes", "1"},
+		{"--backlog-total", "262143"},
 		{"--conns-max", "100000000"},
+		{"--conns-per-address", "0"},
 		{"--admin-listen", ":9090"},
 		{"--admin-listen", "0.0.0.0:9090"},
 		{"--admin-listen", "[::]:9090"},
@@ -62,6 +64,8 @@ func TestWhatIsGoodIsNotReported(t *testing.T) {
 		{"--frame-ancestors", "https://stream.example"},
 		{"--backlog-bytes", "65536", "--ring-bytes", "1048576", "--messages-per-sec", "0.1"},
 		{"--messages-per-sec", "10000"},
+		{"--backlog-total", "262144", "--conns-per-address=-1"},
+		{"--conns-max", "100000000", "--redis", "127.0.0.1:1", "--roles", "relay"}, // it has no clients
 		{"--key-file", filepath.Join(t.TempDir(), "made at the start")},
 	} {
 		if err := realMain(append([]string{"config", "check"}, args...), io.Discard); err != nil {
@@ -180,13 +184,29 @@ func TestAMisspeltNameInTheFileIsReported(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config.json")
 	for text, want := range map[string]string{
 		`{"ring_age": "7m", "size": "5x5", "tik": "1s"}`: "there is no flag \"ring_age\"\n--config: there is no flag \"tik\"",
-		`{"size": `: "unexpected EOF",
+		`{"size": `:     "--config " + file + ": unexpected end",
+		`{"size": 5x5}`: "--config " + file + ": invalid character 'x'",
 	} {
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		if err := realMain([]string{"config", "check", "--config", file}, io.Discard); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestAFlagThatCannotBeReadIsNamed(t *testing.T) {
+	for _, tt := range []struct{ args, want []string }{
+		{[]string{"--config", "/no/such/file"}, []string{"--config /no/such/file: ", "no such file"}},
+		{[]string{"--nonsense"}, []string{"--nonsense", "; see edge --help"}},
+		{[]string{"--message-burst", "many"}, []string{"--message-burst", "; see edge --help"}},
+	} {
+		err := realMain(append([]string{"config", "check"}, tt.args...), io.Discard)
+		for _, want := range tt.want {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v: got %v, want %q", tt.args, err, want)
+			}
 		}
 	}
 }

@@ -185,6 +185,28 @@ func TestAnOperatorSeesHowClientsAreServed(t *testing.T) {
 	}
 }
 
+func TestInitAndInfoNameTheSameCanvas(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "/api/v1/canvas"},
+		{[]string{"--public-url", "https://wall.example"}, "/api/v1/canvas"},
+		{[]string{"--public-url", "https://wall.example", "--canvas-url", "https://cdn.example/wall"}, "https://wall.example/api/v1/canvas"},
+	} {
+		r := serve(t, tt.args...)
+		p := &peer{t: t, addr: r.addr, instance: 1, batches: map[uint8]int{}}
+		init := p.hello("").init.CanvasURL
+		var info struct {
+			CanvasURL string `json:"canvas_url"`
+		}
+		r.getJSON("/api/v1/canvas/info", &info)
+		if init != tt.want || info.CanvasURL != tt.want {
+			t.Errorf("%v: init names %s, info %s, want %s", tt.args, init, info.CanvasURL, tt.want)
+		}
+	}
+}
+
 func TestAutoTickIsToldWhenItChanges(t *testing.T) {
 	r := serve(t, "--tick", "auto")
 	p := r.fresh(1).hello(r.token()).watch(all4)

@@ -193,6 +193,7 @@ func TestAFullDiskIsReadOnly(t *testing.T) {
 	}
 	waitFor(t, "a store that is read-only", readOnly)
 	crowd.stop()
+	waitFor(t, "a line about it in the log", func() bool { return strings.Contains(r.log.String(), "to=read_only reason=") })
 	a, ok := p.answer(p.place(2, 2, 2)).(wire.Refusal)
 	if !ok || core.Code(a.Code) != core.CodeReadOnly || a.RetryAfterMS == 0 {
 		t.Errorf("a placement got %+v", a)

@@ -32,7 +32,7 @@ import (
 // cli is the command line.
 type cli struct {
 	Config
-	File    kong.ConfigFlag  `name:"config" help:"JSON file of flags: {\"listen\": \":80\", …}" placeholder:"FILE"`
+	File    configFile       `name:"config" help:"JSON file of flags: {\"listen\": \":80\", …}" placeholder:"FILE"`
 	Version kong.VersionFlag `help:"print the version and exit" env:"-"`
 
 	Run       struct{} `cmd:"" default:"1" help:"run the server"`
@@ -52,14 +52,13 @@ func main() {
 func realMain(args []string, out io.Writer) error {
 	var c cli
 	parser, err := kong.New(&c, kong.Name("edge"), kong.Description("Pixelwall: one canvas that everybody paints together."),
-		kong.DefaultEnvars("PIXELWALL"), kong.Configuration(readFlagFile), kong.Vars{"version": version()},
-		kong.Writers(out, os.Stderr), kong.UsageOnError())
+		kong.DefaultEnvars("PIXELWALL"), kong.Vars{"version": version()}, kong.Writers(out, os.Stderr))
 	if err != nil {
 		return err
 	}
 	ctx, err := parser.Parse(args)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; see edge --help", err)
 	}
 	s, err := c.Config.read()
 	if err := errors.Join(checkEnvironment(parser.Model, os.Environ()), err); err != nil {
@@ -114,9 +113,23 @@ func checkEnvironment(app *kong.Application, environ []string) error {
 // so that one file serves a fleet.
 type flagFile map[string]any
 
-func readFlagFile(r io.Reader) (kong.Resolver, error) {
+// A configFile is the name of a flagFile.
+type configFile string
+
+// BeforeResolve reads the file. Kong's own flag for this would not say in its errors
+// which file they are about.
+func (configFile) BeforeResolve(ctx *kong.Context, trace *kong.Path) error {
+	name := string(ctx.FlagValue(trace.Flag).(configFile))
 	var f flagFile
-	return &f, json.NewDecoder(r).Decode(&f)
+	text, err := os.ReadFile(kong.ExpandPath(name))
+	if err == nil {
+		err = json.Unmarshal(text, &f)
+	}
+	if err != nil {
+		return fmt.Errorf("--config %s: %w", name, err)
+	}
+	ctx.AddResolver(&f)
+	return nil
 }
 
 // Validate reports names that no flag has: a misspelt one must not pass for a default.

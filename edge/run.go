@@ -95,6 +95,7 @@ func run(ctx context.Context, s settings, out io.Writer, log *slog.Logger) (err 
 		parts.Wait()
 		return err
 	}
+	parts.Go(func() { e.watchStatus(serving) })
 	if s.tickAuto {
 		parts.Go(func() { e.adaptTick(serving) })
 	}
@@ -158,9 +159,8 @@ func (e *edge) build() (err error) {
 	}); err != nil {
 		return err
 	}
-	path := "/api/v1/canvas"
-	if e.s.CanvasURL != "" {
-		path = strings.TrimSuffix(e.s.PublicURL, "/") + path // it redirects to the CDN, version by version
+	if err = e.buildAPI(); err != nil {
+		return err
 	}
 	e.session = session.New(session.Options{
 		Hub: e.hub, Sequencer: e.store.sequencer, Cooldowns: e.store.cooldowns, Verify: e.verify,
@@ -168,9 +168,9 @@ func (e *edge) build() (err error) {
 		Online:   e.online,
 		Lanes:    e.store.lanes, Gather: e.store.gather,
 		Resumes: limit.NewBudget(core.ShardsMax*max(0, e.s.ConnsPerAddress), time.Minute), // every connection all of the largest canvas, once a minute
-		NowMS:   nowMS, CanvasID: e.store.canvas, CanvasURL: path, Build: version(), Logger: e.log,
+		NowMS:   nowMS, CanvasID: e.store.canvas, CanvasURL: e.api.CanvasURL(), Build: version(), Logger: e.log,
 	})
-	return e.buildAPI()
+	return nil
 }
 
 func (e *edge) buildAPI() (err error) {
@@ -275,10 +275,10 @@ func (e *edge) listen() error {
 
 // health is what /api/v1/health and /readyz tell.
 func (e *edge) health() api.Health {
-	status, reason := e.store.state()
-	h := api.Health{Status: status, Connections: e.online(), Dependencies: e.store.health(), Reason: reason}
+	status, _ := e.store.state()
+	h := api.Health{Status: status, Connections: e.online(), Dependencies: e.store.health()}
 	if e.draining.Load() {
-		h.Status, h.Reason = api.StatusDraining, "this server goes away"
+		h.Status = api.StatusDraining
 	}
 	return h
 }

@@ -45,13 +45,13 @@ func main() {
 func realMain(ctx context.Context, args []string, out, status io.Writer) error {
 	var c cli
 	parser, err := kong.New(&c, kong.Name("loadtest"), kong.Description("Drives a Pixelwall server as its users would."),
-		kong.Writers(out, status), kong.UsageOnError())
+		kong.Writers(out, status))
 	if err != nil {
 		return err
 	}
 	cmd, err := parser.Parse(args)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; see loadtest --help", err)
 	}
 	if cmd.Selected().Name == "pack" {
 		return pack(c.Pack, out)

@@ -62,9 +62,13 @@ func New(o Options) (*API, error) {
 
 const canvasPath = "/api/v1/canvas"
 
-// CanvasURL returns where clients get the canvas, for init and canvas/info.
+// CanvasURL returns where clients get the canvas, for init and canvas/info: from
+// here, by whatever name they found this server, or behind a CDN by its public one.
 func (a *API) CanvasURL() string {
-	return strings.TrimSuffix(a.o.PublicURL, "/") + canvasPath
+	if a.o.CanvasURL == "" {
+		return canvasPath
+	}
+	return strings.TrimSuffix(a.o.PublicURL, "/") + canvasPath // it redirects to the CDN, version by version
 }
 
 // Handler answers one request of the public listener.

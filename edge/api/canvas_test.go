@@ -149,7 +149,7 @@ func TestTheRedirectLeadsTo(t *testing.T) {
 		name, canvasURL, publicURL, want, info string
 	}{
 		{"this host by path", "", "", "/api/v1/canvas/", "/api/v1/canvas"},
-		{"this host by path, whatever its public name", "", "https://wall.example/", "/api/v1/canvas/", "https://wall.example/api/v1/canvas"},
+		{"this host by path, whatever its public name", "", "https://wall.example/", "/api/v1/canvas/", "/api/v1/canvas"},
 		{"the CDN", "https://cdn.example/wall", "https://wall.example", "https://cdn.example/wall/", "https://wall.example/api/v1/canvas"},
 		{"the CDN with a slash", "https://cdn.example/wall/", "", "https://cdn.example/wall/", "/api/v1/canvas"},
 	} {

@@ -19,7 +19,6 @@ type Health struct {
 	Status       Status            `json:"status"`
 	Connections  int               `json:"connections"`
 	Dependencies map[string]string `json:"dependencies"` // by name: "ok", or a word on what is wrong
-	Reason       string            `json:"-"`            // why it is not ok, a sentence
 }
 
 func (a *API) getHealth(r *request) error {
@@ -37,17 +36,10 @@ func (a *API) getLive(r *request) error { return r.text("ok\n") }
 // takes no placements still shows the canvas, and in a cluster all of them are so
 // at once: taking them out of service would turn a pause into an outage.
 func (a *API) getReady(r *request) error {
-	if h := a.o.Health(); h.Status == StatusDraining {
-		return core.NewError(core.CodeDraining, reason(h, "this server goes away"))
+	if a.o.Health().Status == StatusDraining {
+		return core.NewError(core.CodeDraining, "this server goes away")
 	}
 	return r.text("ok\n")
-}
-
-func reason(h Health, otherwise string) string {
-	if h.Reason != "" {
-		return h.Reason
-	}
-	return otherwise
 }
 
 func (r *request) text(body string) error {

@@ -53,8 +53,8 @@ const (
 	revalidate = "no-cache"
 )
 
-// Handler returns a function that answers requests for the page and its assets
-// and reports whether the request was one. What the page may load is said by the
+// Handler returns a function that answers requests for the page and its assets, each
+// a GET or HEAD, and reports whether the request was one. What the page may load is said by the
 // API, which knows its addresses. The bodies that it sets are shared by
 // all requests and never written to.
 func Handler(opts Options) func(ctx *fasthttp.RequestCtx) bool {
@@ -73,11 +73,6 @@ func handler(bundle fs.FS, opts Options) func(ctx *fasthttp.RequestCtx) bool {
 		f := files[string(ctx.Path())]
 		if f == nil {
 			return false
-		}
-		if !ctx.IsGet() && !ctx.IsHead() {
-			ctx.Response.Header.Set("Allow", "GET, HEAD")
-			ctx.SetStatusCode(fasthttp.StatusMethodNotAllowed)
-			return true
 		}
 		if f == files["/"] {
 			if v, ok := viewOf(ctx.QueryArgs()); ok {
@@ -101,7 +96,6 @@ func serve(ctx *fasthttp.RequestCtx, f *file) {
 	}
 	h := &ctx.Response.Header
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cache-Control", f.cacheControl)
 	h.Set("Vary", "Accept-Encoding")
 	h.Set("ETag", v.etag)

@@ -61,12 +61,12 @@ func main() {
 func realMain(ctx context.Context, args []string, out, errs io.Writer) (int, error) {
 	var o Options
 	parser, err := kong.New(&o, kong.Name("audit"), kong.Description("Compares what Redis, Kafka, the history and edges hold of a canvas."),
-		kong.DefaultEnvars("PIXELWALL"), kong.Writers(out, errs), kong.UsageOnError())
+		kong.DefaultEnvars("PIXELWALL"), kong.Writers(out, errs))
 	if err != nil {
 		return exitIncomplete, err
 	}
 	if _, err := parser.Parse(args); err != nil {
-		return exitIncomplete, err
+		return exitIncomplete, fmt.Errorf("%w; see audit --help", err)
 	}
 	if o.Timeout < time.Second {
 		return exitIncomplete, errors.New("--timeout: must be at least 1s")
