@@ -69,7 +69,7 @@ func TestACopyThatIsKilledAgainAndAgainIsFollowedWithoutAHole(t *testing.T) {
 		startCopy(t, &Copy{From: source, To: region})
 		r.reaches(t, layoutShard, all.Heads[layoutShard])
 		r.reaches(t, layoutShard+1, w.seq)
-		if r.count(core.Duplicate)-r.claims < 1000 {
+		if r.count(core.Duplicate)-r.claims < 100 { // how many of them are stale instead depends on the history
 			t.Errorf("only %d records came twice: the fault was not felt", r.count(core.Duplicate)-r.claims)
 		}
 		if got := r.count(core.Apply); got != len(all.ends)+1+3000 {
