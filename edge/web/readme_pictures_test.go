@@ -39,7 +39,7 @@ func TestPicturesOfTheReadme(t *testing.T) {
 	}
 	shoot := func(p *page, name string) {
 		p.untilRest()
-		p.until("document.getAnimations().every((a) => a.playState === 'finished' || a.effect.getComputedTiming().iterations === Infinity)")
+		p.until("document.getAnimations().every((a) => a.playState === 'finished' || a.effect.getComputedTiming().iterations === Infinity || a.effect.target.matches('.arc'))") // the arc moves for as long as one cools down
 		eval[bool](p, "(document.querySelectorAll('#toasts .plain').forEach((t) => t.remove()), true)")
 		quality := int64(82)
 		var webp []byte
