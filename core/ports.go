@@ -74,18 +74,9 @@ type History interface {
 	Indexed(ctx context.Context) (Heads, error)
 }
 
-// Cooldowns limits how often a user places.
+// Cooldowns tells how often users may place. The Sequencer of the same store charges
+// them: each new placement one, refusals and repeats nothing.
 type Cooldowns interface {
-	// Take charges user one placement for r at nowMS. It grants a Request that it
-	// granted last, or shortly before, once more without a charge, for up to
-	// ResendWindowMS. False means that the user must wait until the Allowance's NextMS.
-	Take(ctx context.Context, user uint64, r Request, nowMS int64) (Allowance, bool, error)
-
-	// Refund takes the charge for r back, if it is known: the last one granted to
-	// user is, and those shortly before may be. What Take granted several times may
-	// have to be taken back as often.
-	Refund(ctx context.Context, user uint64, r Request) error
-
 	// Allowance returns what user may do at nowMS, without a charge.
 	Allowance(ctx context.Context, user uint64, nowMS int64) (Allowance, error)
 }

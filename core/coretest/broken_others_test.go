@@ -123,101 +123,39 @@ var brokenHistories = []broken{
 	}, []string{"history survives a crash"}},
 }
 
-// spoiledCooldowns forwards to Memory but for what it breaks.
-type spoiledCooldowns struct {
-	memoryCooldowns
-	take      func(m *Memory, user uint64, r core.Request, nowMS int64) (core.Allowance, bool)
-	refund    func(m *Memory, user uint64, r core.Request)
-	allowance func(m *Memory, user uint64, nowMS int64) core.Allowance
-}
+// chargingCooldowns charges for being asked.
+type chargingCooldowns struct{ *Memory }
 
-func (c spoiledCooldowns) Take(ctx context.Context, user uint64, r core.Request, nowMS int64) (core.Allowance, bool, error) {
-	if c.take == nil {
-		return c.memoryCooldowns.Take(ctx, user, r, nowMS)
-	}
-	c.m.mu.Lock()
-	defer c.m.mu.Unlock()
-	a, ok := c.take(c.m, user, r, nowMS)
-	return a, ok, nil
-}
-
-func (c spoiledCooldowns) Refund(ctx context.Context, user uint64, r core.Request) error {
-	if c.refund == nil {
-		return c.memoryCooldowns.Refund(ctx, user, r)
-	}
-	c.m.mu.Lock()
-	defer c.m.mu.Unlock()
-	c.refund(c.m, user, r)
-	return nil
-}
-
-func (c spoiledCooldowns) Allowance(ctx context.Context, user uint64, nowMS int64) (core.Allowance, error) {
-	if c.allowance == nil {
-		return c.memoryCooldowns.Allowance(ctx, user, nowMS)
-	}
-	c.m.mu.Lock()
-	defer c.m.mu.Unlock()
-	return c.allowance(c.m, user, nowMS), nil
-}
-
-func cool(c spoiledCooldowns) func(*Memory, *Store, Setup) {
-	return func(m *Memory, st *Store, _ Setup) {
-		c.memoryCooldowns = memoryCooldowns{m}
-		st.Cooldowns = c
-	}
+func (c chargingCooldowns) Allowance(_ context.Context, user uint64, nowMS int64) (core.Allowance, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a := c.allowance(user, nowMS)
+	c.charge(user, nowMS)
+	return a, nil
 }
 
 const (
-	coolBurst   = "a rested user has a burst and then waits"
-	coolRefusal = "a refusal charges nothing"
-	coolAgain   = "the request that was granted last is granted again without a charge"
-	coolCrowd   = "users in a crowd get exactly their burst each"
-	coolOnce    = "a refund gives the charge back, once"
-	coolLast    = "only a charge can be refunded, and only once"
-	coolCharged = "a request that was refunded is charged when it comes again"
-	coolAsking  = "asking for the allowance charges nothing"
-	coolLong    = "it is the arithmetic of core over a long time"
+	coolAsking = "asking for the allowance charges nothing"
+	coolCrowd  = "users in a crowd get exactly their burst each"
+	coolLong   = "it is the arithmetic of core over a long time"
 )
 
 var brokenCooldowns = []broken{
-	{"grants everything", cool(spoiledCooldowns{take: func(m *Memory, user uint64, r core.Request, nowMS int64) (core.Allowance, bool) {
-		m.charge(user, r, nowMS)
-		return m.allowance(user, nowMS), true
-	}}), []string{coolBurst, coolCrowd, coolLong}},
+	{"grants everything", beforePlace(func(m *Memory) { clear(m.users) }), []string{coolAsking, coolCrowd, coolLong}},
 
-	{"charges for a refusal", cool(spoiledCooldowns{take: func(m *Memory, user uint64, r core.Request, nowMS int64) (core.Allowance, bool) {
-		a, ok := m.take(user, r, nowMS)
-		if !ok {
-			m.charge(user, r, nowMS)
+	{"charges for a refusal", onPlace(func(m *Memory, ctx context.Context, ps []core.Placement, out []core.Outcome) error {
+		err := m.Place(ctx, ps, out)
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		for i := range out {
+			if out[i].Err != nil {
+				m.charge(ps[i].User, m.clock.Now())
+			}
 		}
-		return a, ok
-	}}), []string{coolRefusal, coolLong}},
+		return err
+	}), []string{coolLong}},
 
-	{"charges for a repeated request", cool(spoiledCooldowns{take: func(m *Memory, user uint64, r core.Request, nowMS int64) (core.Allowance, bool) {
-		u := m.users[user]
-		u.held = false
-		m.users[user] = u
-		return m.take(user, r, nowMS)
-	}}), []string{coolAgain}},
-
-	{"forgets that a request was refunded", cool(spoiledCooldowns{refund: func(m *Memory, user uint64, r core.Request) {
-		if u := m.users[user]; u.held && u.last == r {
-			u.tatMS = m.config.Cooldown().Refund(u.tatMS)
-			m.users[user] = u
-		}
-	}}), []string{coolOnce, coolCharged}},
-
-	{"refunds anything", cool(spoiledCooldowns{refund: func(m *Memory, user uint64, _ core.Request) {
-		m.users[user] = taken{tatMS: m.config.Cooldown().Refund(m.users[user].tatMS)}
-	}}), []string{coolLast}},
-
-	{"never refunds", cool(spoiledCooldowns{refund: func(*Memory, uint64, core.Request) {}}), []string{coolOnce}},
-
-	{"charges for asking", cool(spoiledCooldowns{allowance: func(m *Memory, user uint64, nowMS int64) core.Allowance {
-		a := m.allowance(user, nowMS)
-		m.charge(user, core.Request{}, nowMS)
-		return a
-	}}), []string{coolAsking}},
+	{"charges for asking", func(m *Memory, st *Store, _ Setup) { st.Cooldowns = chargingCooldowns{m} }, []string{coolAsking, coolLong}},
 }
 
 // spoiledSnapshots forwards to Memory but for what it breaks.

@@ -98,7 +98,7 @@ var brokenSequencers = []broken{
 
 	{"looks at the cooldown first", onPlace(func(m *Memory, ctx context.Context, ps []core.Placement, out []core.Outcome) error {
 		for i := range ps {
-			if a, _ := m.Cooldowns().Allowance(ctx, ps[i].User, m.clock.Now()); a.Available == 0 {
+			if a, _ := m.Allowance(ctx, ps[i].User, m.clock.Now()); a.Available == 0 {
 				out[i] = core.Outcome{Err: core.NewError(core.CodeCooldown, "wait"), Allowance: a}
 			} else if err := m.Place(ctx, ps[i:i+1], out[i:i+1]); err != nil {
 				return err
@@ -127,7 +127,7 @@ var brokenSequencers = []broken{
 		m.mu.Lock()
 		for i := range out {
 			if out[i].Err != nil {
-				m.charge(ps[i].User, ps[i].Request, m.clock.Now())
+				m.charge(ps[i].User, m.clock.Now())
 			}
 		}
 		m.mu.Unlock()

@@ -31,7 +31,7 @@ type Memory struct {
 	heads    core.Heads
 	timeMS   [core.ShardsMax]int64
 	requests map[core.Request]stored
-	users    map[uint64]taken
+	users    map[uint64]int64 // theoretical arrival times, see core.Cooldown
 }
 
 // stored is what became of a request.
@@ -60,21 +60,18 @@ func (m *Memory) reset(c core.Config) {
 	m.changed = make(chan struct{})
 	m.board = core.NewBoard(c.Geometry(), c.Blank)
 	m.requests = make(map[core.Request]stored)
-	m.users = make(map[uint64]taken)
+	m.users = make(map[uint64]int64)
 }
 
 // Store returns m as a store under test, with every hook.
 func (m *Memory) Store() *Store {
 	return &Store{
-		Sequencer: m, Log: m, History: m, Cooldowns: memoryCooldowns{m}, Snapshots: m, Canvas: m.canvas,
+		Sequencer: m, Log: m, History: m, Cooldowns: m, Snapshots: m, Canvas: m.canvas,
 		Crash: func() *Store { return m.Crash().Store() },
 		Lose:  m.Lose,
 		Trim:  m.Trim,
 	}
 }
-
-// Cooldowns returns m's port of that name.
-func (m *Memory) Cooldowns() core.Cooldowns { return memoryCooldowns{m} }
 
 // Canvas returns the id of the canvas.
 func (m *Memory) Canvas() uint64 { return m.canvas }
@@ -182,7 +179,7 @@ func (m *Memory) decide(p core.Placement, now int64) core.Outcome {
 	if err := m.config.Judge(&p); err != nil {
 		return m.refuse(p.User, now, err)
 	}
-	if a, ok := m.take(p.User, p.Request, now); !ok {
+	if a, ok := m.take(p.User, now); !ok {
 		return m.refuse(p.User, now, a.Refusal(now))
 	}
 	m.heads[p.Shard]++
@@ -228,6 +225,6 @@ func (m *Memory) replay(r *core.Record) {
 	}
 	for i, e := range r.Events {
 		m.requests[e.Request] = stored{r.Shard, r.First + uint64(i), r.TimeMS}
-		m.charge(e.User, e.Request, r.TimeMS)
+		m.charge(e.User, r.TimeMS)
 	}
 }

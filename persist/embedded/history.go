@@ -119,25 +119,6 @@ func (h history) each(lower, upper []byte, limit int, fn func(k, v []byte) error
 
 type userCooldowns struct{ q *sequencer }
 
-// Take implements core.Cooldowns.
-func (c userCooldowns) Take(_ context.Context, user uint64, r core.Request, nowMS int64) (core.Allowance, bool, error) {
-	c.q.mu.Lock()
-	defer c.q.mu.Unlock()
-	if e, ok := c.q.cooldowns.Get(user, nowMS); ok && e.Last == r {
-		return c.q.cooldowns.Rule().Allowance(e.TatMS, nowMS), true, nil
-	}
-	a, _, ok := c.q.cooldowns.Take(user, r, nowMS)
-	return a, ok, nil
-}
-
-// Refund implements core.Cooldowns.
-func (c userCooldowns) Refund(_ context.Context, user uint64, r core.Request) error {
-	c.q.mu.Lock()
-	defer c.q.mu.Unlock()
-	c.q.cooldowns.Refund(user, r)
-	return nil
-}
-
 // Allowance implements core.Cooldowns.
 func (c userCooldowns) Allowance(_ context.Context, user uint64, nowMS int64) (core.Allowance, error) {
 	c.q.mu.Lock()

@@ -304,22 +304,26 @@ func TestEdgesShareTheCooldowns(t *testing.T) {
 // not only the last one.
 func TestEveryChargeOfABurstIsKnown(t *testing.T) {
 	c := open(t, testOptions(t))
-	config := testConfig()
 	const burst, known = 20, 16
-	config.CooldownMS, config.BurstMax = 600_000, burst
-	keepArmed(t, c, config)
-	k := c.Cooldowns()
-	request := func(n int) core.Request { return core.Request{Instance: 1, Number: uint32(n)} }
-	left := func() int {
-		a, err := k.Allowance(t.Context(), 7, c.opts.NowMS())
+	rule := core.Cooldown{EveryMS: 600_000, Max: burst}
+	ask := func(n int, peek bool) ask {
+		asks := []ask{{user: 7, request: core.Request{Instance: 1, Number: uint32(n)}, rule: rule, nowMS: c.opts.NowMS(), peek: peek}}
+		c.charger.charge(t.Context(), asks)
+		if err := asks[0].err; err != nil {
+			t.Fatal(err)
+		}
+		return asks[0]
+	}
+	left := func() int { return ask(0, true).allowance.Available }
+	giveBack := func(n int) {
+		t.Helper()
+		_, err := c.charger.giveBack(t.Context(), []charge{{rule: rule, key: c.userKey(rule, 7), id: chargeID(core.Request{Instance: 1, Number: uint32(n)}, 0)}})
 		must(t, err)
-		return a.Available
 	}
 	for range 2 {
 		for n := range known {
-			a, ok, err := k.Take(t.Context(), 7, request(n), c.opts.NowMS())
-			if err != nil || !ok {
-				t.Fatalf("charge %d: %+v %v", n, a, err)
+			if a := ask(n, false); !a.granted {
+				t.Fatalf("charge %d: %+v", n, a)
 			}
 		}
 		if n := left(); n != burst-known {
@@ -328,27 +332,22 @@ func TestEveryChargeOfABurstIsKnown(t *testing.T) {
 	}
 	for i, n := range []int{3, 0, 15, 7, 7} { // each was asked for twice
 		for back, want := range []int{min(i, 4), min(i+1, 4)} {
-			must(t, k.Refund(t.Context(), 7, request(n)))
-			if got := left(); got != burst-known+want {
-				t.Fatalf("%d left after refund %d of charge %d, want %d", got, back+1, n, burst-known+want)
+			if giveBack(n); left() != burst-known+want {
+				t.Fatalf("%d left after charge %d was given back %d times, want %d", left(), n, back+1, burst-known+want)
 			}
 		}
 	}
 	for n := range burst { // those that are known still cost nothing
-		if _, _, err := k.Take(t.Context(), 7, request(n), c.opts.NowMS()); err != nil {
-			t.Fatal(err)
-		}
+		ask(n, false)
 	}
 	if n := left(); n != 0 {
 		t.Fatalf("%d left after %d charges", n, burst)
 	}
-	must(t, k.Refund(t.Context(), 7, request(1))) // 20 were charged since: it is forgotten
-	if n := left(); n != 0 {
-		t.Errorf("%d left after a refund of what is forgotten", n)
+	if giveBack(1); left() != 0 { // 20 were charged since: it is forgotten
+		t.Errorf("%d left after what is forgotten was given back", left())
 	}
-	must(t, k.Refund(t.Context(), 7, request(burst-1)))
-	if n := left(); n != 1 {
-		t.Errorf("%d left after the refund of the last one", n)
+	if giveBack(burst - 1); left() != 1 {
+		t.Errorf("%d left after the last one was given back", left())
 	}
 }
 

@@ -217,7 +217,7 @@ func storeUnderTest(t *testing.T, o Options, m *coretest.Memory, open func(*test
 	mustWrite(t, s, startsOf(t, m)...)
 	c := &carrier{Memory: m, s: s}
 	return &coretest.Store{
-		Sequencer: c, Log: s, History: s, Cooldowns: m.Cooldowns(), Snapshots: s, Canvas: m.Canvas(),
+		Sequencer: c, Log: s, History: s, Cooldowns: m, Snapshots: s, Canvas: m.Canvas(),
 		Crash: func() *coretest.Store { return storeUnderTest(t, o, m.Crash(), open) },
 		Trim:  func(h core.Heads) { trim(t, s, h) },
 	}
