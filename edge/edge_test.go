@@ -548,4 +548,15 @@ func TestANetworkThatGoesOnTooOftenIsToldToFetch(t *testing.T) {
 	if p.lost == 0 {
 		t.Errorf("resumed %d times for nothing", watches)
 	}
+	// Nor does another connection get all of it again.
+	p.conn.Close()
+	waitFor(t, "the connection is gone", func() bool { return r.metric("pixelwall_gateway_connections") == 0 })
+	p.hello(r.token()).load(r.canvas())
+	for watches = 0; p.lost == 0 && watches < 12; watches++ {
+		p.follow = 0
+		p.watch(quarters)
+	}
+	if p.lost == 0 {
+		t.Errorf("resumed %d times for nothing on another connection", watches)
+	}
 }

@@ -167,10 +167,16 @@ func (e *edge) build() (err error) {
 		ReadOnly: func() bool { status, _ := e.store.state(); return status == api.StatusReadOnly },
 		Online:   e.online,
 		Lanes:    e.store.lanes, Gather: e.store.gather,
-		Resumes: limit.NewBudget(core.ShardsMax*max(0, e.s.ConnsPerAddress), time.Minute), // every connection all of the largest canvas, once a minute
-		NowMS:   nowMS, CanvasID: e.store.canvas, CanvasURL: e.api.CanvasURL(), Build: version(), Logger: e.log,
+		Resumes: e.oncePerConn(), Fresh: e.oncePerConn(),
+		NowMS: nowMS, CanvasID: e.store.canvas, CanvasURL: e.api.CanvasURL(), Build: version(), Logger: e.log,
 	})
 	return nil
+}
+
+// oncePerConn budgets for each connection of a network all shards of the largest canvas,
+// once a minute.
+func (e *edge) oncePerConn() *limit.Budget {
+	return limit.NewBudget(core.ShardsMax*max(0, e.s.ConnsPerAddress), time.Minute)
 }
 
 func (e *edge) buildAPI() (err error) {

@@ -67,8 +67,13 @@ func TestWhatWasPackedCanBeReplayed(t *testing.T) {
 
 func TestPackRefuses(t *testing.T) {
 	packed, _ := packRecorded(t)
+	large := filepath.Join(t.TempDir(), "large.csv")
+	if err := os.WriteFile(large, []byte(recorded+"2022-04-04 00:53:54 UTC,ghi==,#00CCC0,\"2999,1999\"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct{ name, events, trace, says string }{
 		{"what is packed", packed, filepath.Join(t.TempDir(), "a.pxt.gz"), "does not say which colours"},
+		{"a canvas that is too large", large, filepath.Join(t.TempDir(), "large.pxt.gz"), "room for 4194304 pixels"},
 		{"a name of another kind", packed, filepath.Join(t.TempDir(), "a.csv"), "must end in .pxt.gz"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -76,8 +81,8 @@ func TestPackRefuses(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("error %v, want %q", err, tt.says)
 			}
-			if _, err := os.Stat(tt.trace); err == nil {
-				t.Error("a file was written")
+			if left, _ := filepath.Glob(filepath.Join(filepath.Dir(tt.trace), "*")); len(left) > 0 {
+				t.Errorf("%v was written", left)
 			}
 		})
 	}

@@ -199,7 +199,7 @@ func (r *clusterRig) pump() {
 func (r *clusterRig) heal(d time.Duration) bool {
 	r.pass(d)
 	left, err := r.hub.heal(context.Background())
-	if err != nil && err != errNoHelp {
+	if err != nil {
 		r.t.Fatal(err)
 	}
 	return left

@@ -126,9 +126,6 @@ func (h *Hub) mend(ctx context.Context) {
 	}
 }
 
-// errNoHelp is why a shard waits whose gap no snapshot closes yet.
-var errNoHelp = core.NewError(core.CodeUnavailable, "no snapshot reaches behind what is missing")
-
 // heal does what is due now and reports whether a shard is still in trouble.
 func (h *Hub) heal(ctx context.Context) (left bool, err error) {
 	sick, left := h.examine()
@@ -142,9 +139,6 @@ func (h *Hub) heal(ctx context.Context) (left bool, err error) {
 		var more uint64
 		more, err = h.loadShards(ctx, rest, h.opt.Stored, h.helps)
 		loaded |= more
-	}
-	if loaded == 0 && err == nil {
-		err = errNoHelp
 	}
 	return loaded != sick || left, err
 }

@@ -30,8 +30,8 @@ type client struct {
 	restated bool        // follow and behind say more than what was asked before
 	ticket   uint32      // rises when an answer that is on its way stops counting
 
-	freeMinute int64 // of the clock
-	free       int   // recent shards that it may still resume in it without a charge
+	freshMinute int64 // of the clock
+	fresh       int   // shards that it may still resume in it right after it fetched them
 
 	unanswered int16
 	introduced bool

@@ -44,8 +44,9 @@ type Options struct {
 	Lanes  int
 	Gather time.Duration
 
-	// Resumes bounds the shards that the clients of one network go on with; nil does not.
-	Resumes *limit.Budget
+	// Resumes bounds the shards that the clients of one network go on with, Fresh those
+	// among them that they have just fetched; nil does not.
+	Resumes, Fresh *limit.Budget
 }
 
 // A Server is the gateway's handler: it holds the conversations of this edge.

@@ -3,6 +3,7 @@ package session
 import (
 	"fmt"
 	"math/bits"
+	"net/netip"
 	"time"
 
 	"pixelwall/core"
@@ -52,20 +53,22 @@ const unknown = ^uint64(0)
 // millisecond each. Those that its network has no budget for become resyncs, which
 // cost nothing: the canvas comes over HTTP, from a cache.
 //
-// What was just fetched that way is not charged, or a few connections that take the
-// whole budget would send all others of their network round in a circle.
+// What was just fetched that way has a budget of its own, and each connection a share of
+// that, or a few connections that take all of the other one would send everybody else of
+// their network round in a circle.
 func (cl *client) limitResumes(shards []wire.WatchShard) {
 	if !cl.conn.Limited() {
 		return
 	}
+	addr, now := cl.conn.RemoteAddr(), time.UnixMilli(cl.srv.opt.NowMS())
 	var charged uint64 // shards
 	for _, w := range shards {
-		if w.Resume && !(cl.srv.opt.Hub.Recent(core.ShardID(w.Shard), w.Held) && cl.takeFree()) {
+		if w.Resume && !(cl.srv.opt.Hub.Recent(core.ShardID(w.Shard), w.Held) && cl.takeFresh(addr, now)) {
 			charged |= 1 << w.Shard
 		}
 	}
 	n := bits.OnesCount64(charged)
-	if n == 0 || cl.srv.opt.Resumes.Take(cl.conn.RemoteAddr(), n, time.UnixMilli(cl.srv.opt.NowMS())) == 0 {
+	if n == 0 || cl.srv.opt.Resumes.Take(addr, n, now) == 0 {
 		return
 	}
 	cl.srv.stats.denied.Add(int64(n))
@@ -76,16 +79,16 @@ func (cl *client) limitResumes(shards []wire.WatchShard) {
 	}
 }
 
-// takeFree takes one of the recent shards that a connection may resume in a minute
-// without a charge: all of the largest canvas. On a busy canvas they are not cheap.
-func (cl *client) takeFree() bool {
-	if minute := cl.srv.opt.NowMS() / 60_000; minute != cl.freeMinute {
-		cl.freeMinute, cl.free = minute, core.ShardsMax
+// takeFresh takes one of the shards that a connection may resume in a minute right
+// after it fetched them: all of the largest canvas.
+func (cl *client) takeFresh(addr netip.Addr, now time.Time) bool {
+	if minute := now.Unix() / 60; minute != cl.freshMinute {
+		cl.freshMinute, cl.fresh = minute, core.ShardsMax
 	}
-	if cl.free == 0 {
+	if cl.fresh == 0 || cl.srv.opt.Fresh.Take(addr, 1, now) > 0 {
 		return false
 	}
-	cl.free--
+	cl.fresh--
 	return true
 }
 

@@ -40,6 +40,9 @@ func (q *sequencer) decideOne(p *core.Placement, out *core.Outcome, now int64) b
 	switch a, standing := q.requests.find(p.Request); {
 	case standing == answered && a.timeMS+core.ResendWindowMS > now:
 		*out = core.Outcome{Shard: a.shard(), Seq: a.seq(), TimeMS: a.timeMS, Repeated: true, Allowance: q.cooldowns.Allowance(p.User, now)}
+		if q.log.unsure != 0 && a.timeMS >= q.log.timeMS { // of the last group, which a power loss may still take
+			*out = core.Outcome{Unknown: true, Err: errReadOnly, Allowance: out.Allowance}
+		}
 		return false
 	case standing != unknown:
 		out.Allowance = q.cooldowns.Allowance(p.User, now)

@@ -16,9 +16,9 @@ import (
 // A charge is what a placement cost its user.
 type charge struct {
 	rule      core.Cooldown
-	key       string // of the user, for a refund; empty when none is held
+	id        string // what stands for the request; empty when no charge is held
+	key       string // of the user, where Redis counts us among its holders; empty when memory granted
 	shared    bool   // others may hold it too
-	id        string // what stands for the request under key
 	user      uint64
 	began     time.Time // before Redis was asked
 	allowance core.Allowance
@@ -110,7 +110,10 @@ func (g *charger) enter(it *item, a *ask) {
 	case !a.granted:
 		it.asked = a.allowance.Refusal(a.nowMS)
 	case a.held:
-		it.charge.key, it.charge.id, it.charge.shared = a.key, a.id, a.shared
+		it.charge.id, it.charge.shared = a.id, a.shared
+		if a.answered {
+			it.charge.key = a.key
+		}
 	}
 }
 
@@ -118,16 +121,19 @@ func (g *charger) enter(it *item, a *ask) {
 // in Redis.
 func (g *charger) refund(it *item) {
 	ch := it.charge
+	if ch.id == "" {
+		return
+	}
+	it.charge.id = ""
+	if !ch.shared {
+		it.charge.allowance = refunded(ch.rule, ch.allowance)
+		g.mu.Lock()
+		g.memory.Refund(ch.user, g.remembered(ch.id))
+		g.mu.Unlock()
+	}
 	if ch.key == "" {
 		return
 	}
-	it.charge.key = ""
-	if !ch.shared {
-		it.charge.allowance = refunded(ch.rule, ch.allowance)
-	}
-	g.mu.Lock()
-	g.memory.Refund(ch.user, g.remembered(ch.id))
-	g.mu.Unlock()
 	select {
 	case g.refunds <- ch:
 	default:
@@ -294,7 +300,8 @@ func (g *charger) remember(a *ask) {
 		a.allowance = g.memory.Allowance(a.user, a.nowMS)
 	default:
 		a.err = nil
-		if e, ok := g.memory.Get(a.user, a.nowMS); ok && e.Last == g.remembered(a.id) {
+		e, ok := g.memory.Get(a.user, a.nowMS)
+		if ok && e.Last == g.remembered(a.id) && a.nowMS-e.TatMS+int64(a.rule.Max)*a.rule.EveryMS < core.ResendWindowMS {
 			a.granted, a.allowance = true, a.rule.Allowance(e.TatMS, a.nowMS)
 			return
 		}
@@ -360,7 +367,7 @@ func (g *charger) readKey(ctx context.Context, r rueidis.Client, a *ask, old str
 	if len(old) == chargeBytes {
 		at, every = int64(uint64At(old, chargeIDBytes)), int64(uint64At(old, chargeIDBytes+8))
 		// at may be of a clock that is ahead of ours, or behind.
-		until = min(max(at+a.rule.EveryMS, a.nowMS+1), until)
+		until = min(max(at+min(every, a.rule.EveryMS), a.nowMS+1), until)
 	}
 	if every != a.rule.EveryMS { // of before the cooldown was changed
 		r.Do(ctx, r.B().Pexpire().Key(a.key).Milliseconds(until-a.nowMS).Lt().Build())

@@ -2,10 +2,12 @@ package redis
 
 import (
 	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -449,11 +451,18 @@ func TestAServerThatLostAFenceIsNotBelieved(t *testing.T) {
 func TestAMasterThatWasDeposedIsLeft(t *testing.T) {
 	stack := ownServers(t, servers.RedisOptions{Replicas: 1})
 	before, after := stack.Redis[0], stack.Redis[1]
-	edge := open(t, Options{Addrs: []string{before.Addr(), after.Addr()}, CommandTimeout: shortly})
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // which makes a look last
+	must(t, err)
+	defer silent.Close()
+	edge := open(t, Options{Addrs: []string{before.Addr(), after.Addr(), silent.Addr().String()}, CommandTimeout: shortly})
 	config := testConfig()
-	must(t, takeOver(t.Context(), edge.Outbox(), 0, 1, &config, new(uint32)))
-	if o := outcomes(t, edge, crowd(0, 1)...)[0]; o.Err != nil {
-		t.Fatal(o.Err)
+	config.Width, config.Height = 1024, 1024
+	shards := config.Geometry().Shards()
+	for _, s := range shards {
+		must(t, takeOver(t.Context(), edge.Outbox(), s, 1, &config, new(uint32)))
+		if o := outcomes(t, edge, crowd(s, 1)...)[0]; o.Err != nil {
+			t.Fatal(o.Err)
+		}
 	}
 	for _, s := range []*servers.Server{after, before} {
 		r, err := edge.link.single(s.Addr())
@@ -462,18 +471,76 @@ func TestAMasterThatWasDeposedIsLeft(t *testing.T) {
 		must(t, r.Do(t.Context(), r.B().Arbitrary("CONFIG", "SET", "min-replicas-to-write", "0").Build()).Error())
 		must(t, r.Do(t.Context(), r.B().Arbitrary("REPLICAOF", "NO", "ONE").Build()).Error())
 	}
-	relay, epoch := open(t, Options{Addrs: []string{after.Addr()}, CommandTimeout: shortly}), uint32(6)
-	until(t, "the new master is taken over", func() bool {
-		return takeOver(t.Context(), relay.Outbox(), 0, 2, &config, &epoch) == nil
-	})
+	relay := open(t, Options{Addrs: []string{after.Addr()}, CommandTimeout: shortly})
+	for _, s := range shards {
+		epoch := uint32(6)
+		until(t, "the new master is taken over", func() bool { return takeOver(t.Context(), relay.Outbox(), s, 2, &config, &epoch) == nil })
+	}
 	if o := outcomes(t, edge, crowd(0, 1)...)[0]; o.Err != nil || master(edge) != before.Addr() {
 		t.Fatalf("%s: %+v", master(edge), o.Err) // nobody has told the edge yet
 	}
-	edge.Sequencer().Armed(0, epoch)
-	until(t, "the edge goes to the new master", func() bool {
-		o := outcomes(t, edge, crowd(0, 1)...)[0]
-		return o.Err == nil && core.SeqEpoch(o.Seq) == epoch && master(edge) == after.Addr()
-	})
+	var placing sync.WaitGroup
+	for _, s := range shards {
+		edge.Sequencer().Armed(s, 7)
+		placing.Go(func() {
+			until(t, "the edge goes to the new master", func() bool {
+				o := outcomes(t, edge, crowd(s, 1)...)[0]
+				return o.Err == nil && core.SeqEpoch(o.Seq) == 7
+			})
+			for range 200 {
+				if o := outcomes(t, edge, crowd(s, 1)...)[0]; o.Err != nil {
+					t.Errorf("shard %d, at the new master: %v", s, o.Err)
+				}
+			}
+		})
+	}
+	placing.Wait()
+	if n := edge.link.uses.Load(); n != 2 || master(edge) != after.Addr() {
+		t.Errorf("the edge went %d times to a server, and is at %s", n, master(edge))
+	}
+}
+
+// What memory granted while the limiter was away is not held in Redis: there it may be
+// another edge's. Nor does memory grant what the shard may have forgotten.
+func TestAGrantOfMemoryIsOfMemoryAlone(t *testing.T) {
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	must(t, gone.Close())
+	o := testOptions(t)
+	o.Limiter = []string{gone.Addr().String()}
+	c := open(t, o)
+	for user, burst := range map[uint64]int{7: 1, 8: 3} {
+		rule := core.Cooldown{EveryMS: 3_600_000, Max: burst}
+		take := func(number uint32, ageMS int64) ask {
+			asks := []ask{{user: user, request: core.Request{Instance: 1, Number: number}, rule: rule, nowMS: c.opts.NowMS() + ageMS}}
+			c.charger.charge(t.Context(), asks)
+			return asks[0]
+		}
+		for n := range burst {
+			if a := take(uint32(n), 0); !a.granted {
+				t.Fatalf("burst %d: %+v", burst, a)
+			}
+		}
+		last := uint32(burst - 1)
+		if a := take(last, core.ResendWindowMS); a.granted && burst == 1 {
+			t.Errorf("burst %d: an old charge grants by memory: %+v", burst, a)
+		}
+		if take(last+1, 0).granted {
+			t.Errorf("burst %d: one more is granted", burst)
+		}
+		it := &item{}
+		a := ask{user: user, request: core.Request{Instance: 1, Number: last}, rule: rule, granted: true, held: true, id: chargeID(core.Request{Instance: 1, Number: last}, 0)}
+		c.charger.enter(it, &a)
+		if it.charge.id == "" || it.charge.key != "" {
+			t.Errorf("burst %d: %+v", burst, it.charge)
+		}
+		if c.charger.refund(it); len(c.charger.refunds) != 0 {
+			t.Errorf("burst %d: Redis is asked to give it back", burst)
+		}
+		if !take(last+2, 0).granted {
+			t.Errorf("burst %d: memory did not give it back", burst)
+		}
+	}
 }
 
 func master(c *Client) string {

@@ -29,7 +29,8 @@ type link struct {
 	client atomic.Pointer[rueidis.Client]
 	slots  chan struct{}
 	wake   chan struct{} // look whether another server is the master
-	doubt  atomic.Bool   // the present one was deposed: any other master is better
+	uses   atomic.Int64  // counts the clients
+	doubt  atomic.Int64  // the client whose master was deposed: any other master is better
 	tried  chan struct{} // closed after the first try to connect
 
 	invalidations atomic.Int64
@@ -77,10 +78,13 @@ func (l *link) look() {
 	}
 }
 
-// lookElsewhere is look by somebody who knows that the present master was deposed.
-func (l *link) lookElsewhere() {
-	l.doubt.Store(true)
-	l.look()
+// lookElsewhere is look by somebody who has heard of the master of client use that it
+// was deposed. It has no effect when another one is in use by now.
+func (l *link) lookElsewhere(use int64) {
+	if use == l.uses.Load() {
+		l.doubt.Store(use)
+		l.look()
+	}
 }
 
 // keep connects, and stays with the master where servers are replicated, until ctx
@@ -146,7 +150,7 @@ func (l *link) step(ctx context.Context) error {
 		return nil // rueidis follows a Cluster itself
 	}
 	favourite := present
-	if l.doubt.Swap(false) {
+	if l.doubt.CompareAndSwap(l.uses.Load(), 0) {
 		favourite = ""
 	}
 	master := l.findMaster(ctx, favourite, present)
@@ -166,7 +170,9 @@ func (l *link) use(c rueidis.Client, master string) {
 	l.mu.Lock()
 	l.master = master
 	l.mu.Unlock()
-	if old := l.client.Swap(&c); old != nil {
+	old := l.client.Swap(&c)
+	l.uses.Add(1)
+	if old != nil {
 		go (*old).Close() // it waits for what is in flight
 	}
 }

@@ -28,6 +28,7 @@ const listOfCharges = `
 local t, has = redis.call('TIME'), redis.call('GET', KEYS[1])
 local now, every = t[1] * 1000 + math.floor(t[2] / 1000), tonumber(ARGV[2])
 local list = has and has:sub(9) or ''
+if #list % 22 ~= 0 then list = '' end -- of an older edge
 local function find()
   for i = 1, #list, 22 do
     if list:sub(i, i + 12) == ARGV[1] then return i, struct.unpack('<I8B', list, i + 13) end
@@ -78,8 +79,11 @@ local rest, tat = every * ARGV[3], now
 if has then tat = math.min(math.max(now, (struct.unpack('<I8', has))), now + rest) end
 if ARGV[1] == '' then return {0, tat - now} end
 local i, at, holders = find()
+if i and ARGV[4] - at >= tonumber(ARGV[5]) then
+  local before, behind = without(i)
+  i, list = nil, before .. behind
+end
 if i then
-  if ARGV[4] - at >= tonumber(ARGV[5]) then return {0, tat - now} end
   if ARGV[6] == '1' and at == tonumber(ARGV[4]) then return {1, tat - now} end
   local before, behind = without(i)
   keep(tat, before .. ARGV[1] .. struct.pack('<I8B', at, math.min(holders + 1, 255)) .. behind)

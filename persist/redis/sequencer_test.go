@@ -382,6 +382,10 @@ func TestAChargeIsGivenBackByAllWhoHoldIt(t *testing.T) {
 		if ofA.charge.key == "" || ofB.charge.key == "" || ofA.charge.shared || !ofB.charge.shared {
 			t.Fatalf("burst %d: %+v %+v", burst, ofA.charge, ofB.charge)
 		}
+		b.charger.refund(&item{charge: charge{id: ofB.charge.id, rule: rule, user: user, shared: true}})
+		if n := b.charger.memory.Allowance(user, b.opts.NowMS()).Available; n != burst-1 {
+			t.Errorf("burst %d: memory has %d left of what another edge may still store", burst, n)
+		}
 		giveBack(a, ofA)
 		if n := left(); n != burst-1 {
 			t.Errorf("burst %d: %d left while another edge may still store it", burst, n)
@@ -461,7 +465,7 @@ func TestWhatMayHaveBeenPaidForIsNotRefunded(t *testing.T) {
 	} {
 		it := &item{sent: tt.sent, charge: charge{rule: core.Cooldown{EveryMS: 1000, Max: 1}, key: c.userKey(core.Cooldown{Max: 1}, 7), id: "x"}}
 		c.sequencer.queues[0].tell(it, tt.st, 5, 100_000-tt.agoMS, 100_000)
-		if (it.charge.key == "") != tt.refunded {
+		if (it.charge.id == "") != tt.refunded {
 			t.Errorf("%s: refunded is %v", tt.name, !tt.refunded)
 		}
 	}

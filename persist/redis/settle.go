@@ -20,6 +20,7 @@ func (q *queue) settle(batch []*item) {
 			q.abandon(batch)
 			return
 		}
+		use := q.c.link.uses.Load()
 		err := q.send(batch)
 		switch conclude(err) {
 		case done:
@@ -39,7 +40,7 @@ func (q *queue) settle(batch []*item) {
 			continue
 		case unfenced:
 			q.c.stats.unfenced.Add(1)
-			batch = q.awaitFence(batch, err)
+			batch = q.awaitFence(batch, err, use)
 			batch = q.giveUp(batch)
 			continue
 		}
@@ -246,13 +247,14 @@ func (q *queue) askEpoch() error {
 // HoldFor, or comes to a shard that was not for so long, is refused.
 //
 // A fence below one that we have seen is none: the server was put back to before
-// it, and what it would acknowledge is in nobody's log. Its relay will see that too.
-func (q *queue) awaitFence(batch []*item, err error) []*item {
+// it, and what it would acknowledge is in nobody's log. Its relay will see that too. use
+// is the client of the link that err came by.
+func (q *queue) awaitFence(batch []*item, err error, use int64) []*item {
 	if epoch, armed := stance(err); armed && epoch >= q.epoch {
 		q.epoch = epoch
 		return batch
 	} else if armed {
-		q.c.link.lookElsewhere()
+		q.c.link.lookElsewhere(use)
 	}
 	since := q.unarmedSince()
 	for {
@@ -265,11 +267,12 @@ func (q *queue) awaitFence(batch []*item, err error) []*item {
 			return batch
 		}
 		_ = persist.Pause(q.c.ctx, 2*retryEvery)
+		use = q.c.link.uses.Load()
 		st, err := q.c.stand(q.c.ctx, q.shard)
 		switch {
 		case err != nil || !st.Armed:
 		case st.Epoch < q.epoch:
-			q.c.link.lookElsewhere()
+			q.c.link.lookElsewhere(use)
 		default:
 			q.epoch = st.Epoch
 			q.armed()

@@ -13,8 +13,8 @@ import (
 // colours are in range is the caller's promise.
 func (t *Trace) Write(w io.Writer) error {
 	if t.Width*t.Height != len(t.Base) || len(t.Base) > pixelsMax || t.Colors < 1 || t.Colors > 255 || len(t.Events) > eventsMax {
-		return fmt.Errorf("a trace of %dx%d, %d pixels, %d colours, %d events does not fit PXT1",
-			t.Width, t.Height, len(t.Base), t.Colors, len(t.Events))
+		return fmt.Errorf("a trace of %dx%d, %d pixels, %d colours, %d events does not fit PXT1, which has room for %d pixels, 255 colours and %d events",
+			t.Width, t.Height, len(t.Base), t.Colors, len(t.Events), pixelsMax, eventsMax)
 	}
 	z := gzip.NewWriter(w)
 	out := bufio.NewWriter(z)
