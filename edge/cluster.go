@@ -36,7 +36,7 @@ type cluster struct {
 	s      *settings
 	log    *slog.Logger
 	id     uint64 // random, of this process: relay id and owner of leases
-	create embedded.Create
+	create core.Create
 
 	redis       *redis.Client
 	topic       *kafka.Topic                     // nil: Redis alone
@@ -123,7 +123,7 @@ func (c *cluster) backend(ctx context.Context) (*backend, error) {
 		return nil, err
 	}
 	c.canvas.Store(base.Canvas)
-	want := embedded.Want{Width: c.s.width, Height: c.s.height, Palette: c.s.palette, CooldownMS: c.s.cooldownMS}
+	want := core.Want{Width: c.s.width, Height: c.s.height, Palette: c.s.palette, CooldownMS: c.s.cooldownMS}
 	if c.create.Start != nil {
 		want.Width, want.Height = c.create.Config.Width, c.create.Config.Height
 	}
@@ -150,7 +150,7 @@ func (c *cluster) backend(ctx context.Context) (*backend, error) {
 // reconcile makes the canvas what the flags say, as far as a canvas can change.
 // While it takes no change, as during a take-over, it is tried again in the
 // background: whoever watches need not wait for that.
-func (c *cluster) reconcile(ctx context.Context, base *core.Snapshot, want embedded.Want) error {
+func (c *cluster) reconcile(ctx context.Context, base *core.Snapshot, want core.Want) error {
 	err := c.change(ctx, base, want)
 	if core.CodeOf(err) != core.CodeUnavailable {
 		return err
@@ -176,7 +176,7 @@ func (c *cluster) reconcile(ctx context.Context, base *core.Snapshot, want embed
 
 // change is one try of reconcile. When the change is another edge's at the same
 // moment, theirs counts.
-func (c *cluster) change(ctx context.Context, base *core.Snapshot, want embedded.Want) error {
+func (c *cluster) change(ctx context.Context, base *core.Snapshot, want core.Want) error {
 	have := base.Config
 	now, unread := c.redis.Outbox().Config(ctx, 0)
 	if unread == nil && now.Version > have.Version {

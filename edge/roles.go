@@ -44,8 +44,7 @@ const publishEvery = time.Second
 func (c *cluster) runRelay(ctx context.Context) {
 	o := relay.Options{
 		ID: c.id, Outbox: c.redis.Outbox(), Leases: c.redis.Outbox(), Config: c.redis.Outbox().Config,
-		Create: relay.Create{Canvas: c.create.Canvas, Config: c.create.Config, Start: c.create.Start},
-		NowMS:  nowMS, Logger: c.log,
+		Create: c.create, NowMS: nowMS, Logger: c.log,
 	}
 	if c.topic == nil {
 		// The stream is the log, so it keeps what a client may resume from.
