@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,8 +15,8 @@ import (
 	"pixelwall/edge/api"
 	"pixelwall/edge/fanout"
 	"pixelwall/persist"
+	"pixelwall/persist/alone"
 	"pixelwall/persist/archive"
-	"pixelwall/persist/embedded"
 	"pixelwall/persist/failover"
 	"pixelwall/persist/kafka"
 	"pixelwall/persist/redis"
@@ -30,25 +30,23 @@ import (
 //
 //	sequencer, cooldowns, published canvas   persist/redis
 //	log                                      persist/kafka, the streams of Redis while it is down or not there
-//	history, snapshots                       persist/scylla, a folder where it is not there
+//	history, snapshots                       persist/scylla, a folder where it is not there: persist/alone
 //	roles                                    persist/relay, archive, snapshot: see roles.go
 type cluster struct {
 	s      *settings
 	log    *slog.Logger
 	id     uint64 // random, of this process: relay id and owner of leases
-	create embedded.Create
+	create core.Create
 
-	redis       *redis.Client
-	topic       *kafka.Topic                     // nil: Redis alone
-	all         core.Topic                       // the topic, and history for what it does not retain any more
-	store       *scylla.Store                    // nil: Redis alone
-	folder      atomic.Pointer[embedded.Archive] // Redis alone, once the canvas is known and the role is archive
-	folderIsNew atomic.Bool                      // there is nothing in it
-	follow      *failover.Log                    // what the hub follows; nil: Redis alone
+	redis  *redis.Client
+	topic  *kafka.Topic  // nil: Redis alone
+	all    core.Topic    // the topic, and history for what it does not retain any more
+	store  *scylla.Store // nil: Redis alone
+	alone  *alone.Memory // nil: Kafka and CQL are there
+	follow *failover.Log // what the hub follows; nil: Redis alone
 
 	config   atomic.Pointer[core.Config] // as Redis had it last
 	unarmed  atomic.Int64                // shards that take no placements until a relay comes
-	seen     seen                        // Redis alone
 	canvas   atomic.Uint64
 	pictures atomic.Pointer[pictures]
 
@@ -81,6 +79,11 @@ func (c *cluster) connect(ctx context.Context) (err error) {
 		return fmt.Errorf("--redis: %w", err)
 	}
 	if len(s.Kafka) == 0 {
+		o := alone.Options{Redis: c.redis, Shards: c.shards, Logger: c.log}
+		if s.roles[roleArchive] {
+			o.Dir = filepath.Join(s.Data, "archive")
+		}
+		c.alone = alone.New(o)
 		return nil
 	}
 	if c.topic, err = kafka.Open(kafka.Options{
@@ -123,7 +126,7 @@ func (c *cluster) backend(ctx context.Context) (*backend, error) {
 		return nil, err
 	}
 	c.canvas.Store(base.Canvas)
-	want := embedded.Want{Width: c.s.width, Height: c.s.height, Palette: c.s.palette, CooldownMS: c.s.cooldownMS}
+	want := core.Want{Width: c.s.width, Height: c.s.height, Palette: c.s.palette, CooldownMS: c.s.cooldownMS}
 	if c.create.Start != nil {
 		want.Width, want.Height = c.create.Config.Width, c.create.Config.Height
 	}
@@ -139,10 +142,10 @@ func (c *cluster) backend(ctx context.Context) (*backend, error) {
 		},
 		state: c.state, health: c.health, readings: c.readings(), place: c.place(), close: c.close,
 	}
-	if c.follow != nil {
-		b.log, b.stored, b.armed = c.follow, c.store.Latest, c.redis.Sequencer().Armed
+	if c.alone != nil {
+		b.log = c.alone.Log()
 	} else {
-		b.log = seenLog{c.redis.Stream(), &c.seen}
+		b.log, b.stored, b.armed = c.follow, c.store.Latest, c.redis.Sequencer().Armed
 	}
 	return b, nil
 }
@@ -150,7 +153,7 @@ func (c *cluster) backend(ctx context.Context) (*backend, error) {
 // reconcile makes the canvas what the flags say, as far as a canvas can change.
 // While it takes no change, as during a take-over, it is tried again in the
 // background: whoever watches need not wait for that.
-func (c *cluster) reconcile(ctx context.Context, base *core.Snapshot, want embedded.Want) error {
+func (c *cluster) reconcile(ctx context.Context, base *core.Snapshot, want core.Want) error {
 	err := c.change(ctx, base, want)
 	if core.CodeOf(err) != core.CodeUnavailable {
 		return err
@@ -176,7 +179,7 @@ func (c *cluster) reconcile(ctx context.Context, base *core.Snapshot, want embed
 
 // change is one try of reconcile. When the change is another edge's at the same
 // moment, theirs counts.
-func (c *cluster) change(ctx context.Context, base *core.Snapshot, want embedded.Want) error {
+func (c *cluster) change(ctx context.Context, base *core.Snapshot, want core.Want) error {
 	have := base.Config
 	now, unread := c.redis.Outbox().Config(ctx, 0)
 	if unread == nil && now.Version > have.Version {
@@ -421,17 +424,5 @@ func (r *roleRunner) stop() {
 	if r.cancel != nil {
 		r.cancel()
 		r.parts.Wait()
-	}
-}
-
-// filtered follows log for some shards only.
-func filtered(log core.Log) func(context.Context, []core.ShardID, core.Heads, func(*core.Record) error) error {
-	return func(ctx context.Context, shards []core.ShardID, from core.Heads, fn func(*core.Record) error) error {
-		return log.Tail(ctx, from, func(r *core.Record) error {
-			if !slices.Contains(shards, r.Shard) {
-				return nil
-			}
-			return fn(r)
-		})
 	}
 }

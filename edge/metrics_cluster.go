@@ -88,6 +88,9 @@ func (c *cluster) roleReadings() []reading {
 	}
 	ar := func(f func(archive.Stats) int64) func() float64 {
 		return func() float64 {
+			if c.alone != nil {
+				return float64(f(c.alone.Stats()))
+			}
 			if w := c.archive.Load(); w != nil {
 				return float64(f(w.Stats()))
 			}
@@ -123,8 +126,8 @@ func (c *cluster) roleReadings() []reading {
 
 // history returns what answers questions about the past.
 func (c *cluster) history() core.History {
-	if c.store != nil {
-		return c.store
+	if c.alone != nil {
+		return c.alone.History()
 	}
-	return aloneHistory{c}
+	return c.store
 }

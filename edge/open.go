@@ -16,7 +16,7 @@ import (
 )
 
 // newCanvas returns what a canvas is that has to be made, as the flags say.
-func (s *settings) newCanvas() (embedded.Create, error) {
+func (s *settings) newCanvas() (core.Create, error) {
 	palette := s.palette
 	if palette == nil {
 		palette, _ = core.NamedPalette(defaultPalette)
@@ -31,7 +31,7 @@ func (s *settings) newCanvas() (embedded.Create, error) {
 	if s.cooldownMS != nil {
 		config.CooldownMS = *s.cooldownMS
 	}
-	create := embedded.Create{Canvas: randomID(), Config: config}
+	create := core.Create{Canvas: randomID(), Config: config}
 	if s.StartCanvas != "" {
 		first, err := readStart(s.StartCanvas, palette)
 		if err != nil {
@@ -55,7 +55,7 @@ func (e *edge) openFolder(ctx context.Context) (*backend, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--data %s: %w", s.Data, err)
 	}
-	change, err := store.Check(embedded.Want{
+	change, err := store.Check(core.Want{
 		Width: s.width, Height: s.height, Palette: s.palette, StartHash: create.StartHash, CooldownMS: s.cooldownMS,
 	})
 	if err == nil && change != nil {

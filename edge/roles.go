@@ -21,18 +21,18 @@ func (c *cluster) startRoles() {
 	if c.s.roles[roleGateway] {
 		run(c.watchArmed)
 	}
-	if c.topic == nil {
-		run(c.reportSeen)
+	if c.alone != nil {
+		run(c.alone.Run) // archives as well, where that is a role
 	}
 	if c.s.roles[roleRelay] {
 		run(c.runRelay)
 	}
-	if c.s.roles[roleArchive] {
+	if c.s.roles[roleArchive] && c.alone == nil {
 		run(c.runArchive)
 	}
 	if c.s.roles[roleSnapshot] {
 		run(c.runPublish)
-		if c.store != nil {
+		if c.alone == nil {
 			run(c.runSnapshot)
 		}
 	}
@@ -44,13 +44,12 @@ const publishEvery = time.Second
 func (c *cluster) runRelay(ctx context.Context) {
 	o := relay.Options{
 		ID: c.id, Outbox: c.redis.Outbox(), Leases: c.redis.Outbox(), Config: c.redis.Outbox().Config,
-		Create: relay.Create{Canvas: c.create.Canvas, Config: c.create.Config, Start: c.create.Start},
-		NowMS:  nowMS, Logger: c.log,
+		Create: c.create, NowMS: nowMS, Logger: c.log,
 	}
-	if c.topic == nil {
+	if c.alone != nil {
 		// The stream is the log, so it keeps what a client may resume from.
-		o.TrimAfter, o.Safe = max(10*time.Minute, c.s.RingAge), c.safeAlone
-		o.Snapshots, o.Existed = folderSnapshots{c}, c.seen.existed
+		o.TrimAfter, o.Safe = max(10*time.Minute, c.s.RingAge), c.alone.Safe
+		o.Snapshots, o.Existed = c.alone.Snapshots(), c.alone.Existed
 		c.relay.Store(relay.New(o))
 		c.relay.Load().Run(ctx)
 		return
@@ -78,13 +77,9 @@ func (c *cluster) safe(ctx context.Context) (core.Heads, error) {
 }
 
 func (c *cluster) runArchive(ctx context.Context) {
-	o := archive.Options{Owner: c.id, Leases: c.redis.Outbox(), Shards: c.shards, Logger: c.log}
-	if c.topic == nil {
-		c.archiveAlone(ctx, o)
-		return
-	}
-	o.Archive, o.Tail = c.store, c.topic.TailShards
-	w := archive.New(o)
+	w := archive.New(archive.Options{
+		Owner: c.id, Archive: c.store, Leases: c.redis.Outbox(), Tail: c.topic.TailShards, Shards: c.shards, Logger: c.log,
+	})
 	c.archive.Store(w)
 	w.Run(ctx)
 }

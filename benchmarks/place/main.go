@@ -102,7 +102,7 @@ func measure(c *config, r *report) error {
 
 func open(c *config) (*embedded.Store, error) {
 	palette, _ := core.NamedPalette("place2017")
-	return embedded.Open(embedded.Options{Dir: c.dir, Create: embedded.Create{
+	return embedded.Open(embedded.Options{Dir: c.dir, Create: core.Create{
 		Canvas: uint64(time.Now().UnixNano()),
 		Config: core.Config{Version: 1, Width: c.side, Height: c.side, Bits: 4, Palette: palette, CooldownMS: c.cooldownMS, BurstMax: 1},
 	}})

@@ -15,7 +15,7 @@ import (
 func openContract(t *testing.T, s coretest.Setup) *coretest.Store {
 	o := Options{
 		Dir: "/canvas", Clock: s.Clock.Now, FS: newMemFS(), IndexFS: vfs.NewMem(),
-		SegmentBytes: 8 << 10, Create: Create{Canvas: testCanvas, Config: s.Config},
+		SegmentBytes: 8 << 10, Create: core.Create{Canvas: testCanvas, Config: s.Config},
 	}
 	const seed = 5
 	return contractStore(t, o, rand.New(rand.NewPCG(seed, 0)))

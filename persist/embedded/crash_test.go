@@ -32,7 +32,7 @@ func crashOptions(fsys *memFS) Options {
 	return Options{
 		Dir: "/canvas", FS: fsys, IndexFS: vfs.NewMem(), Clock: func() int64 { return 1_491_237_000_000 },
 		SegmentBytes: 2500, AllocateBytes: 1000, SnapshotEvents: 40,
-		Create: Create{Canvas: testCanvas, Config: testConfig(600, 520, 0), Start: start, StartHash: "abc"},
+		Create: core.Create{Canvas: testCanvas, Config: testConfig(600, 520, 0), Start: start, StartHash: "abc"},
 	}
 }
 

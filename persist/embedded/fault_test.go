@@ -17,7 +17,7 @@ import (
 func memOptions(fsys *memFS) Options {
 	return Options{
 		Dir: "/canvas", FS: fsys, IndexFS: vfs.NewMem(), ProbeEvery: time.Millisecond, IndexSpareBytes: 1,
-		SegmentBytes: 1 << 20, AllocateBytes: 4 << 10, Create: Create{Canvas: testCanvas, Config: testConfig(1000, 1000, 60_000)},
+		SegmentBytes: 1 << 20, AllocateBytes: 4 << 10, Create: core.Create{Canvas: testCanvas, Config: testConfig(1000, 1000, 60_000)},
 	}
 }
 

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 }
 
 func killOptions(dir string) Options {
-	return Options{Dir: dir, SegmentBytes: 64 << 10, SnapshotEvents: 2000, Create: Create{Canvas: testCanvas, Config: testConfig(1000, 1000, 0)}}
+	return Options{Dir: dir, SegmentBytes: 64 << 10, SnapshotEvents: 2000, Create: core.Create{Canvas: testCanvas, Config: testConfig(1000, 1000, 0)}}
 }
 
 // paintForEver places, and says what was acknowledged as soon as it was.

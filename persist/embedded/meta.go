@@ -60,8 +60,9 @@ func readMeta(fsys FS, dir string) (*meta, error) {
 	return &m, nil
 }
 
-// base returns the canvas before the first event.
-func (c *Create) base(nowMS int64) (*core.Snapshot, error) {
+// begin returns the canvas before the first event.
+func (o *Options) begin(nowMS int64) (*core.Snapshot, error) {
+	c := &o.Create
 	if err := c.Config.Validate(); err != nil {
 		return nil, err
 	}

@@ -13,8 +13,10 @@ import (
 // Options say where a store lies and how it works. Only Dir must be set, and
 // Create where Dir may be empty.
 type Options struct {
-	Dir    string
-	Create Create
+	Dir string
+	// Create is ignored where there is a canvas: see Store.Check for whether it is
+	// what was asked for.
+	Create core.Create
 
 	Clock  func() int64 // unix ms; the machine's clock when nil
 	Logger *slog.Logger // nothing is logged when nil
@@ -30,15 +32,6 @@ type Options struct {
 
 	FS      FS     // the machine's file system when nil
 	IndexFS vfs.FS // of the index alone; the machine's when nil
-}
-
-// Create says what a new canvas is. A folder that holds one ignores it: see
-// Store.Check for whether it is what was asked for.
-type Create struct {
-	Canvas    uint64 // random, not 0
-	Config    core.Config
-	Start     *core.Board // of Config's geometry; nil is a blank canvas. It is only read.
-	StartHash string      // names the file that Start came from
 }
 
 func (o *Options) ensureDefaults() {

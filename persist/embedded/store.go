@@ -22,7 +22,7 @@ type Store struct {
 // archive, and with CodeUnavailable when another process has it open.
 func Open(o Options) (*Store, error) {
 	s := &Store{folder: folder{options: o}}
-	if err := s.open(formatStore, o.Create.base); err != nil {
+	if err := s.open(formatStore, o.begin); err != nil {
 		return nil, err
 	}
 	if err := s.recover(); err != nil {
@@ -57,3 +57,9 @@ func (s *Store) Cooldowns() core.Cooldowns { return userCooldowns{s.seq} }
 
 // State tells whether the store takes placements, and if not, why.
 func (s *Store) State() State { return *s.seq.state.Load() }
+
+// Check compares what the operator asked for with what the folder holds, as
+// core.Want.Against does.
+func (s *Store) Check(want core.Want) (*core.Config, error) {
+	return want.Against(s.Config(), s.meta.StartHash, s.options.Dir)
+}

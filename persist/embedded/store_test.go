@@ -17,7 +17,7 @@ func testConfig(width, height int, cooldownMS int64) core.Config {
 }
 
 func testOptions(t *testing.T) Options {
-	return Options{Dir: t.TempDir(), Create: Create{Canvas: testCanvas, Config: testConfig(1000, 1000, 0)}}
+	return Options{Dir: t.TempDir(), Create: core.Create{Canvas: testCanvas, Config: testConfig(1000, 1000, 0)}}
 }
 
 func mustOpen(t *testing.T, o Options) *Store {

@@ -66,7 +66,7 @@ func TestAFullRedisIsEmptiedByItsRelay(t *testing.T) {
 	start := func(id uint64, trimAfter time.Duration) (stop func()) {
 		r := relay.New(relay.Options{
 			ID: id, Outbox: c.Outbox(), Leases: c.Outbox(), Topic: topic.As(nil), NowMS: c.opts.NowMS,
-			Create: relay.Create{Canvas: testCanvas, Config: testConfig()}, TrimAfter: trimAfter,
+			Create: core.Create{Canvas: testCanvas, Config: testConfig()}, TrimAfter: trimAfter,
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup

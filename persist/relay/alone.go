@@ -188,7 +188,7 @@ func (sh *shard) baseAlone(ctx context.Context) (*core.Base, uint64, error) {
 			return nil, 0, err
 		}
 	}
-	board := o.Create.startOf(b.Config)
+	board := o.startOf(b.Config)
 	if board == nil {
 		board = core.NewBoard(b.Config.Geometry(), b.Config.Blank)
 	}

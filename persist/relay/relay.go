@@ -18,7 +18,7 @@ type Options struct {
 	Outbox core.Outbox
 	Leases core.Leases
 	Topic  core.Topic // nil: the outbox is the log, see alone.go
-	Create Create
+	Create core.Create
 	NowMS  func() int64
 	Logger *slog.Logger
 
@@ -42,17 +42,11 @@ type Options struct {
 	BatchMax   int           // entries carried at once; 256 when 0
 }
 
-// Create says what a canvas is that does not exist yet.
-type Create struct {
-	Canvas uint64 // random, not 0
-	Config core.Config
-	Start  *core.Board // of Config's geometry; nil is a blank canvas
-}
-
 // startOf returns the start canvas of a shard that has never been, nil when it is
 // blank. The shards of a new canvas may be made by several relays; all of a cluster
 // are started with the same picture, and a shard that comes by growing has none.
-func (c *Create) startOf(config *core.Config) *core.Board {
+func (o *Options) startOf(config *core.Config) *core.Board {
+	c := &o.Create
 	if c.Start == nil || config.Version != c.Config.Version || config.Geometry() != c.Start.Geometry() {
 		return nil
 	}

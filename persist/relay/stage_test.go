@@ -90,7 +90,7 @@ func (st *stage) relay() (r *Relay, outbox *counted, stop func()) {
 	})}
 	r = New(Options{
 		ID: st.lives, Outbox: outbox, Leases: st.outbox.As(st.leases), Topic: slowly{st.topic.As(st.log), st.reads}, Snapshots: st.archive.As(nil),
-		Create: Create{Canvas: st.lives, Config: config}, NowMS: nowMS, Logger: slog.New(slog.DiscardHandler),
+		Create: core.Create{Canvas: st.lives, Config: config}, NowMS: nowMS, Logger: slog.New(slog.DiscardHandler),
 		Safe: func(ctx context.Context) (h core.Heads, err error) {
 			s, err := st.archive.As(nil).Latest(ctx)
 			if err == nil {

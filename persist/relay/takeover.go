@@ -182,7 +182,7 @@ func (sh *shard) begin(ctx context.Context) error {
 		return nil
 	}
 	r := &core.Record{Kind: core.KindStart, Canvas: canvas, Epoch: sh.epoch, Relay: o.ID, Shard: sh.id, TimeMS: o.NowMS(), Config: &config}
-	if start := o.Create.startOf(&config); start != nil {
+	if start := o.startOf(&config); start != nil {
 		r.Pixels = start.AppendPacked(nil, sh.id)
 	}
 	if err := o.Topic.Append(ctx, []*core.Record{r}); err != nil {

@@ -46,7 +46,7 @@ func (w *world) relay(p *process) {
 	outbox, kept := w.plant.outbox(p, w.outbox.As(p.hook)), w.archive.As(p.hook)
 	o := relay.Options{
 		ID: p.relayID(), Outbox: outbox, Leases: w.outbox.As(p.hook), Topic: w.plant.topic(p, twice{w.topic.As(p.hook), p}),
-		Create: relay.Create{Canvas: p.id("canvas"), Config: w.config, Start: start},
+		Create: core.Create{Canvas: p.id("canvas"), Config: w.config, Start: start},
 		NowMS:  nowMS, Snapshots: w.plant.snapshots(p, w.kept(p, kept)), Logger: p.logger(),
 		Safe: func(ctx context.Context) (core.Heads, error) {
 			s, err := kept.Latest(ctx)

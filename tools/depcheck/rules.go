@@ -33,6 +33,8 @@ var rules = []Rule{
 		Why: "a cluster without servers: tests that drive production code through the ports"},
 	{From: "persist/redis", May: []string{"core", "wire", "persist"}, Tests: []string{"core/coretest", "persist/relay", "tools/stack/..."},
 		Why: "adapters of ports never know each other; a full server is one that a real relay empties"},
+	{From: "persist/alone", May: []string{"core", "persist", "persist/archive", "persist/embedded", "persist/redis"}, Tests: []string{"core/coretest"},
+		Why: "it brings the streams of Redis to a folder, so it knows both"},
 	{From: "persist/*", May: []string{"core", "wire", "persist"}, Tests: []string{"core/coretest", "tools/stack/..."},
 		Why: "adapters of ports never know each other"},
 	{From: "edge/gateway", May: []string{"edge/limit"}, Tests: []string{"core/coretest"},

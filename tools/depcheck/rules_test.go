@@ -20,6 +20,8 @@ func TestCheck(t *testing.T) {
 		{"the contracts may use core", p("pixelwall/core/coretest", "pixelwall/core"), ""},
 		{"an adapter may use core, wire and persist", p("pixelwall/persist/redis", "pixelwall/core", "pixelwall/wire", "pixelwall/persist", "github.com/redis/rueidis"), ""},
 		{"an adapter may not use another", p("pixelwall/persist/redis", "pixelwall/persist/kafka"), "persist/redis imports persist/kafka"},
+		{"Redis alone knows the stream and the folder", p("pixelwall/persist/alone", "pixelwall/persist/redis", "pixelwall/persist/archive", "pixelwall/persist/embedded"), ""},
+		{"Redis alone may not know Kafka", p("pixelwall/persist/alone", "pixelwall/persist/kafka"), "persist/alone imports persist/kafka"},
 		{"an adapter may use the contracts in its tests", Package{ImportPath: "pixelwall/persist/redis", XTestImports: []string{"pixelwall/core/coretest"}}, ""},
 		{"an adapter may not use the contracts elsewhere", p("pixelwall/persist/redis", "pixelwall/core/coretest"), "persist/redis imports core/coretest"},
 		{"a test may not use another adapter either", Package{ImportPath: "pixelwall/persist/redis", TestImports: []string{"pixelwall/persist/kafka"}}, "persist/redis imports persist/kafka (in a test)"},

@@ -1,23 +1,22 @@
-package embedded
+package core
 
-import (
-	"fmt"
+import "fmt"
 
-	"pixelwall/core"
-)
-
-// A Want is what the operator asked for in so many words. The folder wins over
-// every default, so whatever was not asked for is left out.
-type Want struct {
-	Width, Height int          // 0: not asked for
-	Palette       core.Palette // nil: not asked for
-	StartHash     string       // "": not asked for
-	CooldownMS    *int64       // nil: not asked for
+// Create says what a canvas is that does not exist yet.
+type Create struct {
+	Canvas    uint64 // random, not 0
+	Config    Config
+	Start     *Board // of Config's geometry; nil is a blank canvas. It is only read.
+	StartHash string // names the file that Start came from; for a store that remembers it
 }
 
-// Check compares what the operator asked for with what the folder holds.
-func (s *Store) Check(want Want) (*core.Config, error) {
-	return want.Against(s.Config(), s.meta.StartHash, s.options.Dir)
+// A Want is what the operator asked for in so many words. The canvas that there is
+// wins over every default, so whatever was not asked for is left out.
+type Want struct {
+	Width, Height int     // 0: not asked for
+	Palette       Palette // nil: not asked for
+	StartHash     string  // "": not asked for
+	CooldownMS    *int64  // nil: not asked for
 }
 
 // Against compares what the operator asked for with the configuration have and
@@ -27,9 +26,9 @@ func (s *Store) Check(want Want) (*core.Config, error) {
 //
 // A palette that is a beginning of the present one is fine: it has grown since.
 // One that continues it is a change, as is another cooldown.
-func (want Want) Against(have core.Config, startHash, where string) (*core.Config, error) {
+func (want Want) Against(have Config, startHash, where string) (*Config, error) {
 	mismatch := func(format string, args ...any) error {
-		return core.NewError(core.CodeMismatch, where+" holds "+fmt.Sprintf(format, args...))
+		return NewError(CodeMismatch, where+" holds "+fmt.Sprintf(format, args...))
 	}
 	next, changed := have, false
 	if want.Width != 0 && (want.Width != have.Width || want.Height != have.Height) {
@@ -72,7 +71,7 @@ func startName(hash string) string {
 	return fmt.Sprintf("the start canvas %.12s", hash)
 }
 
-func colorName(p core.Palette, i int) string {
+func colorName(p Palette, i int) string {
 	if i >= len(p) {
 		return "nothing"
 	}

@@ -1,4 +1,4 @@
-package main
+package alone
 
 import (
 	"context"
@@ -7,11 +7,11 @@ import (
 	"pixelwall/core"
 )
 
-// An aloneHistory answers from the folder, once there is one.
-type aloneHistory struct{ c *cluster }
+// A history answers from the folder, once there is one.
+type history struct{ m *Memory }
 
-func (h aloneHistory) history() (core.History, error) {
-	folder := h.c.folder.Load()
+func (h history) open() (core.History, error) {
+	folder := h.m.folder.Load()
 	if folder == nil {
 		return nil, &core.Error{Code: core.CodeUnavailable, Msg: "this server keeps no history, or has not opened it yet", RetryAfter: 5 * time.Second}
 	}
@@ -19,8 +19,8 @@ func (h aloneHistory) history() (core.History, error) {
 }
 
 // Pixel implements core.History.
-func (h aloneHistory) Pixel(ctx context.Context, s core.ShardID, off uint32, before uint64, limit int) ([]core.PastEvent, error) {
-	past, err := h.history()
+func (h history) Pixel(ctx context.Context, s core.ShardID, off uint32, before uint64, limit int) ([]core.PastEvent, error) {
+	past, err := h.open()
 	if err != nil {
 		return nil, err
 	}
@@ -28,8 +28,8 @@ func (h aloneHistory) Pixel(ctx context.Context, s core.ShardID, off uint32, bef
 }
 
 // User implements core.History.
-func (h aloneHistory) User(ctx context.Context, user uint64, cursor *core.PastEvent, limit int) ([]core.PastEvent, error) {
-	past, err := h.history()
+func (h history) User(ctx context.Context, user uint64, cursor *core.PastEvent, limit int) ([]core.PastEvent, error) {
+	past, err := h.open()
 	if err != nil {
 		return nil, err
 	}
@@ -37,8 +37,8 @@ func (h aloneHistory) User(ctx context.Context, user uint64, cursor *core.PastEv
 }
 
 // HeadsAt implements core.History.
-func (h aloneHistory) HeadsAt(ctx context.Context, timeMS int64) (core.Heads, error) {
-	past, err := h.history()
+func (h history) HeadsAt(ctx context.Context, timeMS int64) (core.Heads, error) {
+	past, err := h.open()
 	if err != nil {
 		return core.Heads{}, err
 	}
@@ -46,8 +46,8 @@ func (h aloneHistory) HeadsAt(ctx context.Context, timeMS int64) (core.Heads, er
 }
 
 // Indexed implements core.History.
-func (h aloneHistory) Indexed(ctx context.Context) (core.Heads, error) {
-	past, err := h.history()
+func (h history) Indexed(ctx context.Context) (core.Heads, error) {
+	past, err := h.open()
 	if err != nil {
 		return core.Heads{}, err
 	}

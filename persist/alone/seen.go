@@ -1,4 +1,4 @@
-package main
+package alone
 
 import (
 	"context"
@@ -9,10 +9,9 @@ import (
 	"pixelwall/persist"
 )
 
-// seen is the highest seq of each shard that this process knows of. Where the
-// streams of Redis are the log, it is the only memory of what Redis has lost: a
-// relay must not give such a seq again, and not take a shard that was there for one
-// that never was.
+// seen is the highest seq of each shard that this process knows of. It is the only
+// memory of what Redis has lost: a relay must not give such a seq again, and not
+// take a shard that was there for one that never was.
 type seen [core.ShardsMax]atomic.Uint64
 
 func (n *seen) saw(s core.ShardID, seq uint64) {
@@ -29,9 +28,6 @@ func (n *seen) sawAll(heads *core.Heads) {
 		n.saw(core.ShardID(s), seq)
 	}
 }
-
-// existed reports whether s was ever built.
-func (n *seen) existed(s core.ShardID) bool { return n[s].Load() > 0 }
 
 // A seenLog notes what its readers are given.
 type seenLog struct {
@@ -55,25 +51,25 @@ const lookEvery = 200 * time.Millisecond
 
 // reportSeen tells Redis what was seen whenever it knows less than that. What the
 // archives say that they hold counts as seen.
-func (c *cluster) reportSeen(ctx context.Context) {
+func (m *Memory) reportSeen(ctx context.Context) {
 	for round := 0; ; round++ {
 		if round%10 == 0 {
-			if heads, n, err := c.redis.Outbox().EverywhereArchived(ctx); err == nil && n > 0 {
-				c.seen.sawAll(&heads)
+			if heads, n, err := m.o.Redis.Outbox().EverywhereArchived(ctx); err == nil && n > 0 {
+				m.seen.sawAll(&heads)
 			}
 		}
 		if persist.Pause(ctx, lookEvery) != nil {
 			return
 		}
-		heads, err := c.redis.Stream().Heads(ctx)
+		heads, err := m.o.Redis.Stream().Heads(ctx)
 		if err != nil {
 			continue // it is away
 		}
 		for s := range heads {
-			if seq := c.seen[s].Load(); seq > heads[s] {
-				_ = c.redis.Outbox().Report(ctx, core.ShardID(s), seq) // the next look tries again
+			if seq := m.seen[s].Load(); seq > heads[s] {
+				_ = m.o.Redis.Outbox().Report(ctx, core.ShardID(s), seq) // the next look tries again
 			}
 		}
-		c.seen.sawAll(&heads)
+		m.seen.sawAll(&heads)
 	}
 }
