@@ -335,6 +335,14 @@ func (g *charger) askKeys(ctx context.Context, r rueidis.Client, asks []*ask) er
 		cmds[i] = r.B().Set().Key(a.key).Value(a.value()).Nx().Get().PxMilliseconds(a.rule.EveryMS).Build()
 	}
 	var failed error
+	fails := func(a *ask, err error) {
+		a.answered, a.granted, a.held, a.shared = false, false, false, false
+		if a.err = err; failed == nil {
+			failed = err
+		}
+	}
+	var shared []*ask
+	var shorter rueidis.Commands // keys of before the cooldown was changed
 	for i, m := range r.DoMulti(ctx, cmds...) {
 		a := asks[i]
 		old, err := m.ToString()
@@ -348,46 +356,49 @@ func (g *charger) askKeys(ctx context.Context, r rueidis.Client, asks []*ask) er
 			}
 			a.err = nil
 		case err != nil:
-			if a.err = err; failed == nil {
-				failed = err
-			}
+			fails(a, err)
 		default:
-			if err := g.readKey(ctx, r, a, old); err != nil && failed == nil {
-				failed = err
+			if changed := a.readKey(old); changed {
+				shorter = append(shorter, r.B().Pexpire().Key(a.key).Milliseconds(a.tatMS-a.nowMS).Lt().Build())
 			}
+			if a.shared {
+				shared = append(shared, a)
+			}
+		}
+	}
+	if len(shorter) > 0 {
+		r.DoMulti(ctx, shorter...) // whoever asks next tries again
+	}
+	if len(shared) == 0 {
+		return failed
+	}
+	for i, m := range evalAll(ctx, r, len(shared), func(i int) eval { return eval{holdChargeScript, shared[i].key, []string{shared[i].id}} }) {
+		held, err := m.AsInt64()
+		if err == nil && held == 0 {
+			err = errGone
+		}
+		if err != nil {
+			fails(shared[i], err)
 		}
 	}
 	return failed
 }
 
-// readKey reads what lies under the key of a user who was charged before.
-func (g *charger) readKey(ctx context.Context, r rueidis.Client, a *ask, old string) error {
-	until := a.nowMS + a.rule.EveryMS
+// readKey reads what lies under the key of a user who was charged before. It reports
+// whether that is of another cooldown than the present one.
+func (a *ask) readKey(old string) (changed bool) {
 	var at, every int64
+	a.tatMS = a.nowMS + a.rule.EveryMS
 	if len(old) == chargeBytes {
 		at, every = int64(uint64At(old, chargeIDBytes)), int64(uint64At(old, chargeIDBytes+8))
 		// at may be of a clock that is ahead of ours, or behind.
-		until = min(max(at+min(every, a.rule.EveryMS), a.nowMS+1), until)
-	}
-	if every != a.rule.EveryMS { // of before the cooldown was changed
-		r.Do(ctx, r.B().Pexpire().Key(a.key).Milliseconds(until-a.nowMS).Lt().Build())
-	}
-	if !a.peek && len(old) == chargeBytes && old[:chargeIDBytes] == a.id && a.nowMS-at < core.ResendWindowMS {
-		if a.shared = !a.again || at != a.nowMS; a.shared { // else the try without an answer has charged
-			held, err := evalAll(ctx, r, 1, func(int) eval { return eval{holdChargeScript, a.key, []string{a.id}} })[0].AsInt64()
-			if err == nil && held == 0 {
-				err = errGone
-			}
-			if err != nil {
-				a.err = err
-				return err
-			}
-		}
-		a.granted, a.held, a.tatMS = true, true, until
+		a.tatMS = min(max(at+min(every, a.rule.EveryMS), a.nowMS+1), a.tatMS)
 	}
 	a.answered, a.err = true, nil
-	a.allowance = a.rule.Allowance(until, a.nowMS)
-	return nil
+	a.granted = !a.peek && len(old) == chargeBytes && old[:chargeIDBytes] == a.id && a.nowMS-at < core.ResendWindowMS
+	a.held, a.shared = a.granted, a.granted && !(a.again && at == a.nowMS) // then the try without an answer has charged
+	a.allowance = a.rule.Allowance(a.tatMS, a.nowMS)
+	return every != a.rule.EveryMS
 }
 
 // askScript charges by the arrival time of each user.
