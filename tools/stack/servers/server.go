@@ -140,8 +140,34 @@ func (s *Server) Stop() error {
 }
 
 // Pause stops the process where it is (SIGSTOP): connections stay open, nothing
-// is answered.
-func (s *Server) Pause() error { return s.signal(syscall.SIGSTOP) }
+// is answered. The signal reaches one thread after the other, so it waits for all.
+func (s *Server) Pause() error {
+	if err := s.signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	for began := time.Now(); !stopped(s.Process); time.Sleep(time.Millisecond) {
+		if time.Since(began) > 10*time.Second {
+			return fmt.Errorf("%s does not stop", s.Name)
+		}
+	}
+	return nil
+}
+
+// stopped reports whether every thread of pid stands still, see proc(5).
+func stopped(pid int) bool {
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, task := range tasks {
+		text, err := os.ReadFile(task)
+		if err != nil {
+			continue // it has ended
+		}
+		_, fields, _ := strings.Cut(string(text[strings.LastIndexByte(string(text), ')')+1:]), " ")
+		if state := fields[:min(1, len(fields))]; state != "T" && state != "t" && state != "Z" && state != "X" {
+			return false
+		}
+	}
+	return len(tasks) > 0
+}
 
 // Continue lets a paused process go on.
 func (s *Server) Continue() error { return s.signal(syscall.SIGCONT) }
