@@ -316,25 +316,36 @@ func (p *page) do(steps ...chromedp.Action[chromedp.Void]) {
 // eval returns what the expression, or the promise that it is, gives.
 func eval[T any](p *page, expression string) T {
 	p.t.Helper()
-	ctx, stop := context.WithTimeout(p.ctx, patience)
-	defer stop()
-	// By way of JSON text: then Go's decoder says what does not fit.
-	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](
-		"(async () => JSON.stringify(await ("+expression+"), (k, v) => typeof v === 'bigint' ? v.toString() : ArrayBuffer.isView(v) ? Array.from(v) : v) ?? 'null')()", chromedp.EvalAwaitPromise))
-	var v T
-	if err == nil {
-		err = json.Unmarshal([]byte(text), &v)
-	}
+	v, err := tryEval[T](p, expression)
 	if err != nil {
 		p.t.Fatalf("%s: %v", expression, err)
 	}
 	return v
 }
 
-// until waits for the expression, which may be a promise, to be true.
+func tryEval[T any](p *page, expression string) (v T, err error) {
+	ctx, stop := context.WithTimeout(p.ctx, patience)
+	defer stop()
+	// By way of JSON text: then Go's decoder says what does not fit.
+	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](
+		"(async () => JSON.stringify(await ("+expression+"), (k, v) => typeof v === 'bigint' ? v.toString() : ArrayBuffer.isView(v) ? Array.from(v) : v) ?? 'null')()", chromedp.EvalAwaitPromise))
+	if err == nil {
+		err = json.Unmarshal([]byte(text), &v)
+	}
+	return v, err
+}
+
+// until waits for the expression, which may be a promise, to be true, also while the
+// page is loaded again.
 func (p *page) until(expression string) {
 	p.t.Helper()
-	waitFor(p.t, expression, func() bool { return eval[bool](p, "Promise.resolve("+expression+").then(Boolean)") })
+	waitFor(p.t, expression, func() bool {
+		is, err := tryEval[bool](p, "Promise.resolve("+expression+").then(Boolean)")
+		if err != nil && !strings.Contains(err.Error(), "navigated or closed") {
+			p.t.Fatalf("%s: %v", expression, err)
+		}
+		return is
+	})
 }
 
 // waitFor asks again and again whether cond holds.
