@@ -37,7 +37,7 @@ func fold(t testing.TB, c *Client) *core.Snapshot {
 		if _, err := f.Next(r); err != nil {
 			return err
 		}
-		if f.Heads == heads {
+		if f.Heads.Reach(&heads) {
 			return errEnough
 		}
 		return nil

@@ -123,6 +123,9 @@ func (s *Store) cluster(life *lifeline) *gocql.ClusterConfig {
 	cfg.MetadataSchemaRequestTimeout = 2 * s.o.Timeout
 	cfg.MaxWaitSchemaAgreement = agreementWithin
 	cfg.ReconnectInterval = time.Second
+	// Nobody changes our tables but migrate, and an event about another keyspace makes the
+	// driver use a connection that it still sets up (gocql 1.17.3): a data race.
+	cfg.Events.DisableSchemaEvents = true
 	cfg.Consistency, cfg.SerialConsistency = gocql.LocalQuorum, gocql.LocalSerial
 	cfg.DefaultIdempotence, cfg.RetryPolicy = true, patience{}
 	cfg.Logger = driverLog{s.o.Logger}
