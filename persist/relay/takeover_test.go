@@ -113,19 +113,25 @@ func TestALostTopicIsClaimedAnew(t *testing.T) {
 	})
 }
 
+// deafen returns a switch: while it is on, the relays to come hear nothing of the topic.
+func (st *stage) deafen() *atomic.Bool {
+	on := &atomic.Bool{}
+	st.log = func(_ context.Context, c coretest.Call, effect func() error) error {
+		if c.Method == "Tail" && on.Load() {
+			return errors.New("no answer")
+		}
+		return effect()
+	}
+	return on
+}
+
 // A broker that lost power comes back without records that it had acknowledged, and the
 // relay appends behind the hole before it hears of that. The outbox has what is missing.
 func TestWhatATopicLostIsPublishedAgain(t *testing.T) {
 	for name, read := range map[string]bool{"and it was read": true, "before it was read": false} {
 		t.Run(name, func(t *testing.T) {
 			onStage(t, func(st *stage) {
-				deafened := atomic.Bool{}
-				st.log = func(_ context.Context, c coretest.Call, effect func() error) error {
-					if c.Method == "Tail" && deafened.Load() {
-						return errors.New("no answer")
-					}
-					return effect()
-				}
+				deafened := st.deafen()
 				r, _, stop := st.relay()
 				defer stop()
 				epoch := st.armedAbove(0)
@@ -157,13 +163,7 @@ func TestWhatATopicLostIsPublishedAgain(t *testing.T) {
 // it is asked again; our claim is the last of it.
 func TestALongLogBehindAHoleIsRead(t *testing.T) {
 	onStage(t, func(st *stage) {
-		deafened := atomic.Bool{}
-		st.log = func(_ context.Context, c coretest.Call, effect func() error) error {
-			if c.Method == "Tail" && deafened.Load() {
-				return errors.New("no answer")
-			}
-			return effect()
-		}
+		deafened := st.deafen()
 		_, _, stop := st.relay()
 		epoch := st.armedAbove(0)
 		st.place(20)
