@@ -243,3 +243,35 @@ func TestASearchSeesThroughATakeOverThatWasDeposed(t *testing.T) {
 		}
 	}
 }
+
+// The log begins between the claim that deposed a relay and what that one had under
+// way, and a read ends there too: only what comes later shows that it is void.
+func TestASearchAtTheBeginningIsNotLedByWhoWasDeposed(t *testing.T) {
+	old, right := core.Holder{Epoch: 1, Relay: 101}, core.Holder{Epoch: 2, Relay: 102}
+	record := func(by core.Holder, r core.Record) *core.Record {
+		r.Canvas, r.Shard, r.Epoch, r.Relay = layoutCanvas, layoutShard, by.Epoch, by.Relay
+		return &r
+	}
+	placements := func(by core.Holder, first uint64) *core.Record {
+		return record(by, core.Record{Kind: core.KindPlacements, First: first, Events: make([]core.Event, 2)})
+	}
+	m := newMemoryPartition(t, []*core.Record{
+		record(right, core.Record{Kind: core.KindClaim}),
+		record(old, core.Record{Kind: core.KindClaim}), // the log begins here
+		placements(old, 11),
+		placements(old, 13),
+		placements(old, 15),
+		placements(right, 13),
+		record(right, core.Record{Kind: core.KindMarker, First: 100, LastOld: 14}),
+		placements(right, 101),
+	}, 1)
+	m.begin = 1
+	k := &seeker{log: m, shard: layoutShard, back: 4}
+	at, err := k.seek(t.Context(), 14)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at.offset != 6 || at.claim == nil || at.claim.Holder() != right {
+		t.Errorf("offset %d, claim %+v, want 6 under %v", at.offset, at.claim, right)
+	}
+}
