@@ -29,7 +29,7 @@ lint: deps
 
 # Against a real Redis, Kafka and Cassandra, which live as long as the tests.
 test: deps
-	@tools/deps/test -timeout 20m ./...
+	@tools/deps/test -timeout 30m ./...
 
 # The CQL store against a ScyllaDB or Cassandra of yours: make test-cql CQL=host:port
 test-cql:

@@ -42,7 +42,7 @@ func TestSoak(t *testing.T) {
 	stack := theRig.stack(t, "soak", servers.Options{
 		Redis: &servers.RedisOptions{}, Kafka: &servers.KafkaOptions{Brokers: 3}, Cassandra: &servers.CassandraOptions{Nodes: 3},
 	})
-	w := soakWall(t, stack)
+	w, stores := soakWall(t, stack)
 	began := time.Now()
 	say := func(format string, args ...any) {
 		fmt.Printf("soak %6.1fs  %s\n", time.Since(began).Seconds(), fmt.Sprintf(format, args...))
@@ -60,15 +60,18 @@ func TestSoak(t *testing.T) {
 	run, out := startReplay(t, urls)
 	wall := time.Duration(float64(*soakFor) / *soakSpeed)
 	for i, kill := range w.soakKills(t, stack) {
-		lasts(t, wall/8)
+		lasts(t, wall/14) // so that the last one is back before the replay ends
 		kill.fn()
 		say("%d. killed and started again: %s", i+1, kill.what)
+		if !w.placing("edge-a") {
+			t.Errorf("%s: nothing was placed any more when it was back", kill.what)
+		}
 	}
 	if err := run.Wait(); err != nil {
 		t.Errorf("the replay: %v", err)
 	}
 	say("replay: %s", strings.TrimSpace(out.String()))
-	w.drained(t, urls, say)
+	w.drained(t, append(stores, "--edge", strings.Join(urls, ",")), say)
 	w.askPixels(t, say)
 	w.countRows(t, stack, say)
 	for _, name := range []string{
@@ -79,15 +82,17 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// soakWall is a canvas that begins as the trace does.
-func soakWall(t *testing.T, stack *servers.Stack) *wall {
-	w := &wall{t: t, dir: t.TempDir(), name: fmt.Sprintf("soak%x", rand.Uint32()), redis: stack.Redis}
+// soakWall is a canvas that begins as the trace does, and the flags that say where
+// it lies.
+func soakWall(t *testing.T, stack *servers.Stack) (w *wall, stores []string) {
+	w = &wall{t: t, dir: t.TempDir(), name: fmt.Sprintf("soak%x", rand.Uint32()), redis: stack.Redis}
 	w.layout.tick = time.Second
-	w.flags = []string{
-		"--redis", stack.Redis[0].Addr(), "--redis-prefix", w.name, "--key-file", filepath.Join(w.dir, "keys"), "--cooldown", "0", "--palette", *soakPalette, "--start-canvas", *soakTrace,
+	stores = []string{
+		"--redis", stack.Redis[0].Addr(), "--redis-prefix", w.name,
 		"--kafka", strings.Join(servers.Addrs(stack.Kafka), ","), "--kafka-topic", w.name,
 		"--scylla", strings.Join(servers.Addrs(stack.Cassandra), ","), "--scylla-keyspace", w.name,
 	}
+	w.flags = append([]string{"--key-file", filepath.Join(w.dir, "keys"), "--cooldown", "0", "--palette", *soakPalette, "--start-canvas", *soakTrace}, stores...)
 	t.Cleanup(func() {
 		for _, p := range w.all {
 			if t.Failed() {
@@ -96,7 +101,7 @@ func soakWall(t *testing.T, stack *servers.Stack) *wall {
 			p.kill()
 		}
 	})
-	return w
+	return w, stores
 }
 
 func startReplay(t *testing.T, urls []string) (*exec.Cmd, *bytes.Buffer) {
@@ -146,22 +151,23 @@ func (w *wall) soakKills(t *testing.T, stack *servers.Stack) []soakKill {
 		{"an edge", again(w.get("edge-b"))},
 		{"the relay", again(w.get("relay"))},
 		{"the archive worker", again(w.get("archive"))},
+		{"Redis", server(stack.Redis[0])},
 		{"a broker", server(stack.Kafka[1])},
 		{"a CQL node", server(stack.Cassandra[2])},
-		{"Redis", server(stack.Redis[0])},
 	}
 }
 
+// placing reports whether pixels are being placed through the edge.
+func (w *wall) placing(edge string) bool {
+	placed := func() float64 { return w.get(edge).scrape()[`pixelwall_session_placements_total{result="placed"}`] }
+	var before float64
+	return poll(feltTime, func() bool { before = placed(); return before > 0 }) &&
+		poll(feltTime, func() bool { return placed() > before })
+}
+
 // drained waits until the auditor finds all equal, history included.
-func (w *wall) drained(t *testing.T, urls []string, say func(string, ...any)) {
-	args := append([]string{"--timeout", "5m"}, w.flags...)
-	for _, flag := range []string{"--key-file", "--cooldown", "--start-canvas"} {
-		at := slices.Index(args, flag)
-		args = slices.Delete(args, at, at+2)
-	}
-	for _, url := range urls {
-		args = append(args, "--edge", url)
-	}
+func (w *wall) drained(t *testing.T, sources []string, say func(string, ...any)) {
+	args := append([]string{"--timeout", "5m"}, sources...)
 	began := time.Now()
 	for {
 		out, err := exec.Command(theRig.program(t, "audit"), args...).CombinedOutput()
