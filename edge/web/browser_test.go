@@ -373,7 +373,9 @@ func (p *page) untilLive() {
 // look follows a link to a place on the canvas.
 func (p *page) look(x, y, scale int) {
 	p.t.Helper()
-	p.do(chromedp.Evaluate[chromedp.Void](fmt.Sprintf("void (location.hash = '#%d,%d,%d')", x, y, scale)))
+	// The address tells of a view only when it has come to rest, and a hash that is
+	// there already would be no change.
+	p.do(chromedp.Evaluate[chromedp.Void](fmt.Sprintf("history.replaceState(null, '', location.pathname + location.search); void (location.hash = '#%d,%d,%d')", x, y, scale)))
 	p.until(fmt.Sprintf("pixelwall.state().scale === %[3]d && Math.abs(pixelwall.cell(%[1]d, %[2]d).x - innerWidth / 2) <= 1 && Math.abs(pixelwall.cell(%[1]d, %[2]d).y - innerHeight / 2) < innerHeight / 4", x, y, scale))
 }
 
