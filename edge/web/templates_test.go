@@ -183,11 +183,12 @@ func (p *page) templates() []counted {
 	return eval[[]counted](p, "pixelwall.templates()")
 }
 
-// untilCounted waits until the page has so many templates and knows how far they are.
+// untilCounted waits until the page has so many templates and knows how far they are,
+// and returns what it had just then: it may begin to count again at any time.
 func (p *page) untilCounted(n int) []counted {
 	p.t.Helper()
-	p.until(fmt.Sprintf("pixelwall.templates().length === %d && pixelwall.templates().every((t) => t.counted)", n))
-	return p.templates()
+	p.until(fmt.Sprintf("(globalThis.counted = pixelwall.templates()).length === %d && counted.every((t) => t.counted)", n))
+	return eval[[]counted](p, "counted")
 }
 
 func (p *page) untilToast(text string) {
