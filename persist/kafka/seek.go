@@ -64,7 +64,7 @@ func (k *seeker) seek(ctx context.Context, from uint64) (place, error) {
 	if err := k.forward(ctx, &s, end); err != nil {
 		return place{}, err
 	}
-	j, err := k.stepBack(ctx, &s, from, begin, end)
+	j, err := k.widen(ctx, &s, from, begin, end)
 	if err != nil {
 		return place{}, err
 	}
@@ -127,11 +127,11 @@ func (k *seeker) forward(ctx context.Context, s *stretch, end int64) error {
 	return nil
 }
 
-// stepBack adds what lies before s until that tells with certainty who was right
+// widen adds to s what lies before it until that tells with certainty who was right
 // where from is passed, and that nothing beyond from lies earlier. Where the log
 // begins behind the claim that deposed a relay, whose records look right then, only
-// what comes behind them tells.
-func (k *seeker) stepBack(ctx context.Context, s *stretch, from uint64, begin, end int64) (judgement, error) {
+// what comes behind them tells, so that it is added too.
+func (k *seeker) widen(ctx context.Context, s *stretch, from uint64, begin, end int64) (judgement, error) {
 	for step := k.back; ; step *= 2 {
 		j := s.judge(from)
 		if j.known >= 0 && s.offsetOf(j.next)-s.at >= k.back {
@@ -197,7 +197,7 @@ func (k *seeker) last(ctx context.Context) (uint64, claim, error) {
 		return 0, claim{}, err
 	}
 	s := stretch{at: end, to: end}
-	j, err := k.stepBack(ctx, &s, 1<<64-1, begin, end)
+	j, err := k.widen(ctx, &s, 1<<64-1, begin, end)
 	return j.head, j.right, err
 }
 
